@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What this machine must have, and how it gets it.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt::{self, Apt};
+use crate::command;
+
+/// A Debian package and how to see that what it gives is there.
+struct Need {
+    package: &'static str,
+    sign: Sign,
+}
+
+enum Sign {
+    /// A program in the search path.
+    Program(&'static str),
+    /// A file at this path.
+    File(&'static str),
+}
+
+const fn program(package: &'static str, name: &'static str) -> Need {
+    Need {
+        package,
+        sign: Sign::Program(name),
+    }
+}
+
+const fn file(package: &'static str, path: &'static str) -> Need {
+    Need {
+        package,
+        sign: Sign::File(path),
+    }
+}
+
+/// What it takes to build the module.
+const BUILD: &[Need] = &[
+    program("gcc-12", "gcc-12"),
+    program("make", "make"),
+    program("binutils", "strip"),
+    program("pahole", "pahole"),
+    program("kmod", "depmod"),
+    file("libelf1", "/usr/lib/x86_64-linux-gnu/libelf.so.1"),
+    file("libssl3", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3"),
+];
+
+/// What it takes to unpack kernels, and what the VM borrows from this machine.
+const VM: &[Need] = &[
+    program("xz-utils", "xz"),
+    program("zstd", "zstd"),
+    program("lz4", "lz4"),
+    program("libc-bin", "ldd"),
+    program("busybox-static", "busybox"),
+    program("iproute2", "ip"),
+    program("iputils-ping", "ping"),
+    program("nftables", "nft"),
+    program("bpftool", "bpftool"),
+    program("lua5.4", "lua5.4"),
+    program("util-linux", "setpriv"),
+    file(
+        "libpam-modules",
+        "/usr/lib/x86_64-linux-gnu/security/pam_rootok.so",
+    ),
+    file("netbase", "/etc/protocols"),
+];
+
+const QEMU: &str = "qemu-system-x86";
+/// QEMU 7.2, which is what bookworm has, boots Linux 6.12 only 7 times in 10; 10.0 was seen to boot it always.
+const QEMU_MAJOR: u32 = 10;
+
+/// Makes sure that the module can be built here.
+pub(crate) fn ensure_build() -> Result<()> {
+    ensure(&[BUILD], false)
+}
+
+/// Makes sure that the module can be built and the VM can run here.
+pub(crate) fn ensure_vm() -> Result<()> {
+    ensure(&[BUILD, VM], true)
+}
+
+fn ensure(needs: &[&[Need]], qemu: bool) -> Result<()> {
+    if env::consts::ARCH != "x86_64" {
+        bail!(
+            "only x86_64 is supported, this machine is {}",
+            env::consts::ARCH
+        );
+    }
+    let missing: Vec<&str> = needs
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|need| !present(need))
+        .map(|need| need.package)
+        .collect();
+    let qemu = qemu && !qemu_is_good();
+    if missing.is_empty() && !qemu {
+        return Ok(());
+    }
+    if !(is_bookworm() && apt::may_install()) {
+        let mut list = missing;
+        let newer_qemu =
+            format!("{QEMU} ({QEMU_MAJOR}.0 or newer; in Debian 12 from bookworm-backports)");
+        if qemu {
+            list.push(&newer_qemu);
+        }
+        bail!(
+            "this machine lacks programs, and packages are installed by themselves only on Debian 12 as root or with sudo.\n\
+             Please install (names are Debian's): {}",
+            list.join(", ")
+        );
+    }
+    let apt = Apt::open()?;
+    if !missing.is_empty() {
+        apt.install(&missing, None)?;
+    }
+    if qemu {
+        apt.install(&[QEMU], Some(apt::BACKPORTS))?;
+    }
+    Ok(())
+}
+
+fn present(need: &Need) -> bool {
+    match need.sign {
+        Sign::Program(name) => find(name).is_some(),
+        Sign::File(path) => Path::new(path).exists(),
+    }
+}
+
+/// The program `name` in the search path or one of the system's folders, which a user's path may lack.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
+    env::split_paths(&path)
+        .chain(system)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+/// `program`, found also where the user's search path lacks the system's folders.
+pub(crate) fn tool(name: &str) -> Command {
+    Command::new(find(name).unwrap_or_else(|| name.into()))
+}
+
+/// Whether this is the Debian whose kernels and packages we know.
+pub(crate) fn is_bookworm() -> bool {
+    fs::read_to_string("/etc/os-release").is_ok_and(|text| {
+        let has = |wanted| text.lines().any(|line| line.replace('"', "") == wanted);
+        has("ID=debian") && has("VERSION_CODENAME=bookworm")
+    })
+}
+
+fn qemu_is_good() -> bool {
+    find("qemu-system-x86_64")
+        .and_then(|qemu| command::text(Command::new(qemu).arg("--version")).ok())
+        .and_then(|text| parse_qemu_major(&text))
+        .is_some_and(|major| major >= QEMU_MAJOR)
+}
+
+/// The 10 of `QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)`.
+fn parse_qemu_major(text: &str) -> Option<u32> {
+    text.split_once("version ")?
+        .1
+        .split('.')
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// The folder of the workspace that this xtask was built from.
+pub(crate) fn workspace() -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask lies outside a workspace")?;
+    Ok(folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_qemu_major;
+
+    #[test]
+    fn qemu_version() {
+        assert_eq!(
+            parse_qemu_major(
+                "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\n"
+            ),
+            Some(10)
+        );
+        assert_eq!(parse_qemu_major("QEMU emulator version 7.2.17\n"), Some(7));
+        assert_eq!(parse_qemu_major("qemu: not found"), None);
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Building the module: our sources and Lua's are staged in one folder, where Kbuild works.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use walkdir::WalkDir;
+
+use crate::step::Step;
+use crate::{artifacts, cache, command, host};
+
+/// Lua's own configuration, which ours at `kmod/lua/luaconf.h` replaces.
+const REPLACED: &str = "luaconf.h";
+
+/// Lines of a build that look like warnings and tell of the machine, not of the module.
+const HARMLESS: &[&str] = &[
+    // Debian builds its kernels with a compiler of another patch level than the machine may have.
+    "warning: the compiler differs from the one used to build the kernel",
+    // 6.1's headers come without the vmlinux that BTF is made from.
+    "Skipping BTF generation for",
+];
+
+/// The headers of the running kernel.
+pub(crate) fn running_headers() -> Result<PathBuf> {
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let folder = Path::new("/lib/modules").join(&release).join("build");
+    if !folder.exists() {
+        bail!(
+            "{} is missing: install the headers of the running kernel (Debian: linux-headers-{release}), \
+             or name another kernel's with --kernel-dir",
+            folder.display()
+        );
+    }
+    Ok(folder)
+}
+
+/// Builds `lunatik.ko` for the kernel whose headers are in `headers` and gives its path.
+pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
+    let headers = fs::canonicalize(headers)
+        .with_context(|| format!("no kernel headers in {}", headers.display()))?;
+    let release = fs::read_to_string(headers.join("include/generated/utsrelease.h"))
+        .ok()
+        .and_then(|text| parse_release(&text))
+        .with_context(|| format!("{} holds no configured kernel headers", headers.display()))?;
+    let workspace = host::workspace()?;
+    let all = workspace.join("target/kmod");
+    fs::create_dir_all(&all)?;
+    let staging = all.join(&release);
+    let _lock = cache::lock(&all.join(format!("{release}.lock")))?;
+    stage(&sources(&workspace, &artifacts::lua_sources()?)?, &staging)?;
+
+    let mut step = Step::new(format!("building the module for {release}"));
+    let make = |target: &str| {
+        let mut make = host::tool("make");
+        make.arg("-C")
+            .arg(&headers)
+            .arg(format!("M={}", staging.display()))
+            .arg(target);
+        // A make that runs us, or cargo's job server, is no business of Kbuild.
+        make.env_remove("MAKEFLAGS")
+            .env_remove("MFLAGS")
+            .env("LC_ALL", "C");
+        make
+    };
+    let jobs = thread::available_parallelism().map_or(1, usize::from);
+    let output = command::lines(make("modules").arg(format!("-j{jobs}")), |line| {
+        if let Some((_, source)) = line.split_once("] ") {
+            step.now(
+                source
+                    .trim_start_matches(&*staging.to_string_lossy())
+                    .trim_start_matches('/'),
+            );
+        }
+    })?;
+    drop(step);
+    if output.lines().any(is_warning) {
+        // Otherwise the next run would find everything built and nothing to warn of.
+        command::output(&mut make("clean"))?;
+        bail!("warnings are errors here:\n{}", output.trim_end());
+    }
+    let module = staging.join("lunatik.ko");
+    if !module.exists() {
+        bail!(
+            "the build made no {}:\n{}",
+            module.display(),
+            output.trim_end()
+        );
+    }
+    Ok(module)
+}
+
+/// The release in `#define UTS_RELEASE "6.1.0-56-cloud-amd64"`; kernel.release says something else in Debian's 6.1.
+fn parse_release(header: &str) -> Option<String> {
+    let (_, rest) = header.split_once("UTS_RELEASE \"")?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+fn is_warning(line: &str) -> bool {
+    line.to_ascii_lowercase().contains("warning")
+        && !HARMLESS.iter().any(|harmless| line.contains(harmless))
+}
+
+/// The files to stage, by their path in the staging folder.
+fn sources(workspace: &Path, lua: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
+    let kbuild = workspace.join("Kbuild");
+    let mut sources = BTreeMap::from([(PathBuf::from("Kbuild"), kbuild)]);
+    for entry in WalkDir::new(workspace.join("kmod")) {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            sources.insert(
+                entry.path().strip_prefix(workspace)?.to_owned(),
+                entry.path().to_owned(),
+            );
+        }
+    }
+    for entry in
+        fs::read_dir(lua).with_context(|| format!("no Lua sources in {}", lua.display()))?
+    {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default();
+        if is_source(&path) && name != REPLACED {
+            sources.insert(Path::new("kmod/lua/src").join(name), path.clone());
+        }
+    }
+    Ok(sources)
+}
+
+fn is_source(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|end| ["c", "h", "S"].map(OsStr::new).contains(&end))
+}
+
+/// Makes `staging` hold `sources`: what is the same stays untouched, so that only changes are built anew,
+/// and sources that are gone are removed.
+fn stage(sources: &BTreeMap<PathBuf, PathBuf>, staging: &Path) -> Result<()> {
+    for (path, source) in sources {
+        let target = staging.join(path);
+        let text = fs::read(source).with_context(|| format!("cannot read {}", source.display()))?;
+        if fs::read(&target).is_ok_and(|staged| staged == text) {
+            continue;
+        }
+        fs::create_dir_all(target.parent().context("a source at the root")?)?;
+        fs::write(&target, text)?;
+    }
+    for entry in WalkDir::new(staging) {
+        let path = entry?.into_path();
+        let staged = path.strip_prefix(staging)?;
+        let made_by_kbuild = staged.to_string_lossy().ends_with(".mod.c");
+        if is_source(staged) && !made_by_kbuild && !sources.contains_key(staged) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes debugging information, which Kbuild adds for BTF, from a copy of `module`.
+pub(crate) fn strip(module: &Path, copy: &Path) -> Result<()> {
+    command::output(
+        Command::new("strip")
+            .arg("--strip-debug")
+            .arg("-o")
+            .arg(copy)
+            .arg(module),
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn staging_touches_only_what_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("a.c"), "a").unwrap();
+        fs::write(path("b.c"), "b").unwrap();
+        let staging = path("staging");
+        let source = |name: &str| (PathBuf::from("kmod").join(name), path(name));
+        stage(&BTreeMap::from([source("a.c"), source("b.c")]), &staging).unwrap();
+        let modified = || {
+            staging
+                .join("kmod/a.c")
+                .metadata()
+                .unwrap()
+                .modified()
+                .unwrap()
+        };
+        let before = modified();
+        for product in ["a.o", "lunatik.mod.c"] {
+            fs::write(staging.join(product), "").unwrap();
+        }
+        stage(&BTreeMap::from([source("a.c")]), &staging).unwrap();
+        assert_eq!(modified(), before);
+        assert!(!staging.join("kmod/b.c").exists());
+        assert!(staging.join("a.o").exists() && staging.join("lunatik.mod.c").exists());
+    }
+
+    #[test]
+    fn releases() {
+        let header = "#define UTS_RELEASE \"6.1.0-56-cloud-amd64\"\n";
+        assert_eq!(
+            parse_release(header).as_deref(),
+            Some("6.1.0-56-cloud-amd64")
+        );
+        assert_eq!(parse_release("#error"), None);
+    }
+
+    #[test]
+    fn warnings_are_told_from_noise() {
+        assert!(is_warning(
+            "kmod/state.c:1:2: warning: unused variable 'x' [-Wunused-variable]"
+        ));
+        assert!(is_warning(
+            "lunatik.o: warning: objtool: longjmp+0x1: return with modified stack frame"
+        ));
+        assert!(is_warning("WARNING: modpost: missing MODULE_DESCRIPTION()"));
+        assert!(!is_warning(
+            "warning: the compiler differs from the one used to build the kernel"
+        ));
+        assert!(!is_warning("  CC [M]  kmod/state.o"));
+    }
+}
