@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs of a script, and what they give.
+
+use std::time::Duration;
+
+use lunatik_sys::{lunatik_attr, lunatik_cmd};
+use nix::libc;
+
+use crate::{
+    channel::{Answer, Next},
+    error::{Error, LuaError, Result},
+    limits,
+    session::{put_string, put_timeout},
+    state::State,
+    value::{Decoder, Value},
+    wire::{Attr, Request},
+};
+
+/// Longest CODE attribute; a longer script goes as several.
+const CODE_ATTRIBUTE: usize = 65_000;
+
+/// A call of a script, about to be made.
+#[derive(Debug, Clone)]
+#[must_use = "nothing runs before `run`"]
+pub struct Call<'a> {
+    state: &'a State,
+    code: &'a [u8],
+    arguments: Vec<Value>,
+    chunk_name: Option<&'a str>,
+    timeout: Option<Duration>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(state: &'a State, code: &'a [u8]) -> Self {
+        Self {
+            state,
+            code,
+            arguments: Vec::new(),
+            chunk_name: None,
+            timeout: None,
+        }
+    }
+
+    /// Adds an argument; the script has them as `...`.
+    pub fn arg(mut self, value: impl Into<Value>) -> Self {
+        self.arguments.push(value.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<T: Into<Value>>(mut self, values: impl IntoIterator<Item = T>) -> Self {
+        self.arguments.extend(values.into_iter().map(Into::into));
+        self
+    }
+
+    /// Names the chunk in messages and tracebacks, as Lua's `load` takes it:
+    /// `@name` a file, `=name` as it stands, else the source itself. At most
+    /// [`limits::CHUNK_NAME`] bytes.
+    pub fn chunk_name(mut self, name: &'a str) -> Self {
+        self.chunk_name = Some(name);
+        self
+    }
+
+    /// Limits the wall-clock time of this run, with microsecond precision.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Runs the script and gives what it returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::do_string`].
+    pub fn run(self) -> Result<Vec<Value>> {
+        if self.code.len() > limits::CODE {
+            return Err(Error::too_large("CODE", self.code.len(), limits::CODE));
+        }
+        let mut results = Decoder::default();
+        run(
+            self.state,
+            lunatik_cmd::LUNATIK_CMD_DOSTRING,
+            |request| self.put(request),
+            |attr| {
+                if attr.kind == lunatik_attr::LUNATIK_A_RESULT.as_u16() {
+                    results.push(attr)?;
+                }
+                Ok(())
+            },
+        )?;
+        results.finish()
+    }
+
+    fn put(&self, request: &mut Request<'_>) -> Result<()> {
+        if self.code.is_empty() {
+            request.bytes(lunatik_attr::LUNATIK_A_CODE, &[])?;
+        }
+        for part in self.code.chunks(CODE_ATTRIBUTE) {
+            request.bytes(lunatik_attr::LUNATIK_A_CODE, part)?;
+        }
+        if let Some(name) = self.chunk_name {
+            if name.is_empty() {
+                return Err(Error::refuse(libc::EINVAL, "CHUNK_NAME is empty"));
+            }
+            if name.len() > limits::CHUNK_NAME {
+                return Err(Error::too_large(
+                    "CHUNK_NAME",
+                    name.len(),
+                    limits::CHUNK_NAME,
+                ));
+            }
+            put_string(request, lunatik_attr::LUNATIK_A_CHUNK_NAME, name)?;
+        }
+        for argument in &self.arguments {
+            argument.encode(request, lunatik_attr::LUNATIK_A_ARG)?;
+        }
+        put_timeout(request, self.timeout)
+    }
+}
+
+/// Makes a request that runs a script: when that fails, the reply has what Lua
+/// said, and the error follows it.
+pub(crate) fn run(
+    state: &State,
+    cmd: lunatik_cmd,
+    write: impl FnOnce(&mut Request<'_>) -> Result<()>,
+    mut read: impl FnMut(Attr<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut message = None;
+    let mut traceback = None;
+    let answer = state.inner().request(
+        cmd,
+        Answer::Maybe,
+        |request| {
+            state.put_id(request)?;
+            write(request)
+        },
+        |attrs| {
+            for attr in attrs {
+                let attr = attr?;
+                match lunatik_attr::from(attr.kind) {
+                    lunatik_attr::LUNATIK_A_ERROR => {
+                        join(&mut message, attr.payload);
+                    }
+                    lunatik_attr::LUNATIK_A_TRACEBACK => {
+                        join(&mut traceback, attr.payload);
+                    }
+                    _ => read(attr)?,
+                }
+            }
+            Ok(if message.is_some() {
+                Next::Error
+            } else {
+                Next::End
+            })
+        },
+    );
+    match answer {
+        Err(Error::Refused(mut refusal)) => {
+            refusal.lua = message.map(|message| LuaError { message, traceback });
+            Err(Error::Refused(refusal))
+        }
+        Ok(()) if message.is_some() => Err(Error::protocol("an error of a script that succeeded")),
+        answer => answer,
+    }
+}
+
+/// A text longer than one attribute holds comes in several.
+fn join(text: &mut Option<Vec<u8>>, part: &[u8]) {
+    text.get_or_insert_default().extend_from_slice(part);
+}

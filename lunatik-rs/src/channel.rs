@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Requests and their answers on one socket.
+//!
+//! The kernel handles a request inside `send`, so what it answers waits to be
+//! received when `send` returns; a dump goes on with each `recv`. That spares
+//! the ACK of every request that is answered by a reply: the reply ends it, and
+//! a request that succeeds with nothing to tell has simply no answer waiting.
+
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use lunatik_sys::{LUNATIK_REPLY_MAX, lunatik_cmd};
+use neli::consts::nl::{NlmF, Nlmsg, NlmsgerrAttr};
+use nix::libc;
+
+use crate::{
+    error::{Error, Refusal, Result},
+    family::{self, Family},
+    socket::{Socket, Wait},
+    wire::{self, Attrs, Message, Messages, Request},
+};
+
+/// One datagram holds a whole reply at most, and its headers. The pages of it
+/// that no reply reaches are never touched.
+const RECEIVE_BUFFER: usize = LUNATIK_REPLY_MAX as usize + (64 << 10);
+/// Requests up to this size can be sent on any socket.
+const SEND_BUFFER: usize = 128 << 10;
+/// `NLMSGERR_ATTR_MISS_TYPE` of linux/netlink.h: the attribute that is missing.
+const NLMSGERR_ATTR_MISS_TYPE: u16 = 5;
+
+/// What ends an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// An ACK.
+    Ack,
+    /// A reply, whole or in parts.
+    Reply,
+    /// As `Reply`, or nothing at all.
+    Maybe,
+    /// A dump's `NLMSG_DONE`.
+    Dump,
+}
+
+/// Whether a reply is the end of a successful answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    End,
+    /// An error follows.
+    Error,
+}
+
+pub(crate) struct Channel {
+    socket: Socket,
+    family: u16,
+    sequence: u32,
+    send: Vec<u8>,
+    receive: Box<[u8]>,
+    /// What came unasked while an answer was waited for, from the generic
+    /// netlink header on; only on channels that expect it.
+    unasked: Option<VecDeque<Vec<u8>>>,
+}
+
+/// How one message was understood.
+enum Step {
+    /// Not the end.
+    More,
+    End,
+}
+
+impl Channel {
+    fn over(socket: Socket, family: u16) -> Self {
+        Self {
+            socket,
+            family,
+            sequence: 0,
+            send: Vec::new(),
+            receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            unasked: None,
+        }
+    }
+
+    /// A channel for requests; asks the kernel for the family first, which loads
+    /// the module where that is possible.
+    pub(crate) fn control(socket: Socket) -> Result<(Self, Family)> {
+        let mut channel = Self::over(socket, libc::GENL_ID_CTRL.try_into().unwrap_or_default());
+        let family = channel.resolve()?;
+        channel.family = family.id;
+        Ok((channel, family))
+    }
+
+    /// A channel for what comes unasked.
+    pub(crate) fn listening(socket: Socket, family: Family, waiting: usize) -> Self {
+        socket.allow_waiting(waiting);
+        let mut channel = Self::over(socket, family.id);
+        channel.unasked = Some(VecDeque::new());
+        channel
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn next_sequence(&mut self) -> u32 {
+        // 0 is what comes unasked.
+        self.sequence = self.sequence.checked_add(1).unwrap_or(1);
+        self.sequence
+    }
+
+    fn resolve(&mut self) -> Result<Family> {
+        let sequence = self.next_sequence();
+        family::request(sequence, &mut self.send)?;
+        let mut found = None;
+        let answer = self.exchange(Answer::Reply, |message| {
+            found = Some(family::parse(message.payload)?);
+            Ok(Next::End)
+        });
+        match (answer, found) {
+            (Ok(_), Some(family)) => Ok(family),
+            (Ok(_), None) => Err(Error::protocol("no description of the family")),
+            (Err(Error::Refused(refusal)), _) if refusal.errno == libc::ENOENT => {
+                Err(Error::ModuleMissing)
+            }
+            (Err(e), _) => Err(e),
+        }
+    }
+
+    /// Sends `cmd` with the attributes that `write` adds, and gives each reply to
+    /// `read`. The answer is received to its end even when `read` fails.
+    ///
+    /// For a dump, tells whether the kernel marked it as inconsistent.
+    pub(crate) fn request(
+        &mut self,
+        cmd: lunatik_cmd,
+        answer: Answer,
+        write: impl FnOnce(&mut Request<'_>) -> Result<()>,
+        mut read: impl FnMut(Attrs<'_>) -> Result<Next>,
+    ) -> Result<bool> {
+        let flags = match answer {
+            Answer::Ack => NlmF::REQUEST | NlmF::ACK,
+            Answer::Reply | Answer::Maybe => NlmF::REQUEST,
+            Answer::Dump => NlmF::REQUEST | NlmF::DUMP,
+        };
+        let sequence = self.next_sequence();
+        let mut request = Request::new(&mut self.send, self.family, flags, sequence, cmd);
+        write(&mut request)?;
+        request.finish()?;
+        let answer = self.exchange(answer, |message| {
+            let (_, attrs) = message.genl()?;
+            read(attrs)
+        });
+        match answer {
+            // Lunatik says which state there is none of; the kernel that does
+            // not know the family says nothing.
+            Err(Error::Refused(refusal))
+                if refusal.errno == libc::ENOENT
+                    && refusal.message.is_none()
+                    && self.is_orphaned() =>
+            {
+                Err(Error::ModuleMissing)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Whether the module that this channel spoke to is gone.
+    fn is_orphaned(&mut self) -> bool {
+        let known = std::mem::replace(
+            &mut self.family,
+            libc::GENL_ID_CTRL.try_into().unwrap_or_default(),
+        );
+        let now = self.resolve();
+        self.family = known;
+        !matches!(now, Ok(family) if family.id == known)
+    }
+
+    fn exchange(
+        &mut self,
+        answer: Answer,
+        mut read: impl FnMut(Message<'_>) -> Result<Next>,
+    ) -> Result<bool> {
+        if self.send.len() > SEND_BUFFER {
+            self.socket.allow_sending(self.send.len());
+        }
+        self.socket.send(&self.send)?;
+
+        let mut state = Exchange {
+            answer,
+            family: self.family,
+            failure: None,
+            interrupted: false,
+        };
+        let mut wait = match answer {
+            Answer::Maybe => Wait::No,
+            _ => Wait::Forever,
+        };
+        loop {
+            let Some(length) = self.socket.receive(&mut self.receive, wait)? else {
+                return state.end();
+            };
+            for message in Messages(&self.receive[..length]) {
+                let message = message?;
+                if message.sequence != self.sequence {
+                    // Unasked, or the late answer to a request that failed.
+                    if let (0, Some(unasked)) = (message.sequence, &mut self.unasked) {
+                        unasked.push_back(message.payload.to_vec());
+                    }
+                    continue;
+                }
+                wait = Wait::Forever;
+                match state.step(message, &self.send, &mut read)? {
+                    Step::More => {}
+                    Step::End => return state.end(),
+                }
+            }
+        }
+    }
+
+    /// The next thing that came unasked and that `read` makes something of;
+    /// `None` when there is none in time.
+    pub(crate) fn unasked<T>(
+        &mut self,
+        wait: Wait,
+        mut read: impl FnMut(lunatik_cmd, Attrs<'_>) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        loop {
+            while let Some(payload) = self.unasked.as_mut().and_then(VecDeque::pop_front) {
+                let (cmd, attrs) = genl(&payload)?;
+                if let Some(item) = read(cmd, attrs)? {
+                    return Ok(Some(item));
+                }
+            }
+            let Some(length) = self.socket.receive(&mut self.receive, wait)? else {
+                return Ok(None);
+            };
+            let mut found = None;
+            for message in Messages(&self.receive[..length]) {
+                let message = message?;
+                if message.sequence != 0 || message.kind != self.family {
+                    continue;
+                }
+                if found.is_none() {
+                    let (cmd, attrs) = message.genl()?;
+                    found = read(cmd, attrs)?;
+                } else if let Some(unasked) = &mut self.unasked {
+                    unasked.push_back(message.payload.to_vec());
+                }
+            }
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn genl(payload: &[u8]) -> Result<(lunatik_cmd, Attrs<'_>)> {
+    Message {
+        kind: 0,
+        flags: NlmF::empty(),
+        sequence: 0,
+        payload,
+    }
+    .genl()
+}
+
+/// An answer that is being received.
+struct Exchange {
+    answer: Answer,
+    family: u16,
+    /// Why a reply could not be read.
+    failure: Option<Error>,
+    interrupted: bool,
+}
+
+impl Exchange {
+    fn end(self) -> Result<bool> {
+        match self.failure {
+            None => Ok(self.interrupted),
+            Some(error) => Err(error),
+        }
+    }
+
+    fn step(
+        &mut self,
+        message: Message<'_>,
+        request: &[u8],
+        read: &mut impl FnMut(Message<'_>) -> Result<Next>,
+    ) -> Result<Step> {
+        self.interrupted |= message.flags.contains(NlmF::DUMP_INTR);
+        if message.kind == self.family {
+            let next = match &self.failure {
+                Some(_) => Next::End,
+                None => read(message).unwrap_or_else(|error| {
+                    self.failure = Some(error);
+                    Next::End
+                }),
+            };
+            let whole = !message.flags.contains(NlmF::MULTI);
+            let ends = matches!(self.answer, Answer::Reply | Answer::Maybe);
+            return Ok(if ends && whole && next == Next::End {
+                Step::End
+            } else {
+                Step::More
+            });
+        }
+        match Nlmsg::from(message.kind) {
+            Nlmsg::Noop => Ok(Step::More),
+            Nlmsg::Error => match status(message.payload) {
+                Some((0, _)) => Ok(Step::End),
+                Some((code, rest)) => {
+                    let repeated = if message.flags.contains(NlmF::CAPPED) {
+                        wire::NLMSG_HEADER
+                    } else {
+                        request.len()
+                    };
+                    Err(refusal(code, rest.get(repeated..).unwrap_or(&[]), request))
+                }
+                None => Err(Error::protocol("an error without a number")),
+            },
+            Nlmsg::Done => match status(message.payload) {
+                Some((0, _)) | None => Ok(Step::End),
+                Some((code, tlvs)) => Err(refusal(code, tlvs, request)),
+            },
+            _ => Err(Error::protocol(format!(
+                "a message of type {}",
+                message.kind
+            ))),
+        }
+    }
+}
+
+fn status(payload: &[u8]) -> Option<(i32, &[u8])> {
+    let (code, rest) = payload.split_first_chunk()?;
+    Some((i32::from_ne_bytes(*code), rest))
+}
+
+/// What the kernel says in an error.
+fn refusal(code: i32, tlvs: &[u8], request: &[u8]) -> Error {
+    let mut refusal = Refusal {
+        errno: code.saturating_neg(),
+        message: None,
+        offset: None,
+        attribute: None,
+        lua: None,
+    };
+    // A text that cannot be read is no reason to hide the error it explains.
+    for attr in Attrs(tlvs).flatten() {
+        if attr.kind == NLMSGERR_ATTR_MISS_TYPE {
+            let missing = attr.u32().ok().and_then(|kind| u16::try_from(kind).ok());
+            refusal.attribute = missing.and_then(|kind| wire::attribute_name(kind.into()));
+            continue;
+        }
+        match NlmsgerrAttr::from(attr.kind) {
+            NlmsgerrAttr::Msg => {
+                let text = attr.payload.strip_suffix(b"\0").unwrap_or(attr.payload);
+                refusal.message = Some(String::from_utf8_lossy(text).into());
+            }
+            NlmsgerrAttr::Offset => {
+                refusal.offset = attr.u32().ok();
+                refusal.attribute = refusal
+                    .offset
+                    .and_then(|offset| wire::attribute_at(request, offset))
+                    .and_then(wire::attribute_name);
+            }
+            _ => {}
+        }
+    }
+    Error::Refused(Box::new(refusal))
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sessions: a client's control channel in one network namespace.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use lunatik_sys::{lunatik_attr, lunatik_cmd, lunatik_flag};
+use nix::libc;
+
+use crate::{
+    channel::{Answer, Channel, Next},
+    description::{Description, Info, missing},
+    error::{Error, Result},
+    events::Events,
+    family::Family,
+    limits,
+    log::LogFollow,
+    netns::Netns,
+    state::{Id, State},
+    wire::{Attrs, Request},
+};
+
+/// How often a dump that changed while it was read is tried.
+const DUMP_TRIES: usize = 16;
+
+/// A control channel in one network namespace.
+///
+/// References to states belong to a session; they end with it, when the last of
+/// its clones and of its [`State`]s is dropped.
+///
+/// A session is `Send` and `Sync`, and clones of it share it. Its requests run
+/// one at a time: while one runs in the kernel, other threads that use the
+/// session wait. Threads that should not wait for each other open a session
+/// each.
+#[derive(Clone)]
+pub struct Session(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    channel: Mutex<Channel>,
+    pub(crate) family: Family,
+    netns: Netns,
+    /// The control socket's port id and network namespace.
+    port: u32,
+    cookie: Option<u64>,
+}
+
+impl Session {
+    /// Opens a session in the calling thread's network namespace. Loads the
+    /// module if it is installed, not loaded and may be loaded.
+    ///
+    /// Subscriptions and event streams are opened in the namespace of the thread
+    /// that asks for them, which must be this one still.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ModuleMissing`](crate::ErrorKind::ModuleMissing) when the
+    /// kernel does not have the module.
+    pub fn open() -> Result<Self> {
+        Self::open_in(Netns::Current)
+    }
+
+    /// Opens a session in the network namespace that iproute2 calls `name`, or
+    /// that the path `name` leads to when it contains a `/`. The calling thread
+    /// stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoNamespace`](crate::ErrorKind::NoNamespace) when there is no
+    /// such namespace, [`ErrorKind::NotPermitted`](crate::ErrorKind::NotPermitted)
+    /// when the process may not enter it, and those of [`open`](Self::open).
+    pub fn in_netns(name: impl AsRef<str>) -> Result<Self> {
+        Self::open_in(Netns::named(name.as_ref())?)
+    }
+
+    /// Opens a session in the network namespace of process `pid`. The calling
+    /// thread stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`in_netns`](Self::in_netns).
+    pub fn of_pid(pid: u32) -> Result<Self> {
+        Self::open_in(Netns::of_pid(pid)?)
+    }
+
+    fn open_in(netns: Netns) -> Result<Self> {
+        let socket = netns.socket(None)?;
+        let (port, cookie) = (socket.port()?, socket.netns());
+        let (channel, family) = Channel::control(socket)?;
+        Ok(Self(Arc::new(Inner {
+            channel: Mutex::new(channel),
+            family,
+            netns,
+            port,
+            cookie,
+        })))
+    }
+
+    /// Starts to make a state called `name`: 1 to [`limits::STATE_NAME`] bytes of
+    /// printable ASCII without `/`.
+    pub fn new_state<'a>(&'a self, name: &'a str) -> NewState<'a> {
+        NewState {
+            session: self,
+            name,
+            max_alloc: None,
+            timeout: None,
+            flags: 0,
+        }
+    }
+
+    /// Takes a reference to the state called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoState`](crate::ErrorKind::NoState) when there is none.
+    pub fn get_state(&self, name: &str) -> Result<State> {
+        State::get(self, &Id::Name(name.to_owned()))
+    }
+
+    /// Takes a reference to the state with the number `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoState`](crate::ErrorKind::NoState) when there is none.
+    pub fn get_state_by_id(&self, id: u32) -> Result<State> {
+        State::get(self, &Id::Number(id))
+    }
+
+    /// A handle to the state called `name`, whether there is one or not: nothing
+    /// is sent, no reference is taken, and each request looks the name up.
+    pub fn state(&self, name: impl Into<String>) -> State {
+        State::handle(self, Id::Name(name.into()))
+    }
+
+    /// A handle to the state with the number `id`, as [`state`](Self::state).
+    pub fn state_by_id(&self, id: u32) -> State {
+        State::handle(self, Id::Number(id))
+    }
+
+    /// Every state of the namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Inconsistent`](crate::ErrorKind::Inconsistent) when states
+    /// came and went each time while the kernel listed them.
+    pub fn states(&self) -> Result<Vec<Description>> {
+        self.0.dump(
+            lunatik_cmd::LUNATIK_CMD_GETSTATE,
+            |_| Ok(()),
+            Description::read,
+        )
+    }
+
+    /// What the namespace uses, its quotas, and the ceilings for one state.
+    pub fn info(&self) -> Result<Info> {
+        let mut info = None;
+        self.0.request(
+            lunatik_cmd::LUNATIK_CMD_GETINFO,
+            Answer::Reply,
+            |_| Ok(()),
+            |attrs| {
+                info = Some(Info::read(attrs)?);
+                Ok(Next::End)
+            },
+        )?;
+        info.ok_or_else(|| missing("everything"))
+    }
+
+    /// What happens to the namespace's states from now on.
+    pub fn events(&self) -> Result<Events> {
+        Events::open(&self.0)
+    }
+
+    /// What the namespace's states log from now on. [`State::log`] has the lines
+    /// before.
+    pub fn log_follow(&self) -> Result<LogFollow> {
+        LogFollow::open(&self.0)
+    }
+
+    /// The port id of the control channel, which tells one session from another
+    /// in the kernel.
+    pub fn port_id(&self) -> u32 {
+        self.0.port
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("port", &self.0.port)
+            .field("netns", &self.0.netns)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn channel(&self) -> MutexGuard<'_, Channel> {
+        // A channel is consistent between any two messages.
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn port(&self) -> u32 {
+        self.port
+    }
+
+    pub(crate) fn request(
+        &self,
+        cmd: lunatik_cmd,
+        answer: Answer,
+        write: impl FnOnce(&mut Request<'_>) -> Result<()>,
+        read: impl FnMut(Attrs<'_>) -> Result<Next>,
+    ) -> Result<()> {
+        self.channel().request(cmd, answer, write, read).map(drop)
+    }
+
+    /// Lists what `cmd` dumps, again while it changes as it is read.
+    pub(crate) fn dump<T>(
+        &self,
+        cmd: lunatik_cmd,
+        write: impl Fn(&mut Request<'_>) -> Result<()>,
+        read: impl Fn(Attrs<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut channel = self.channel();
+        for _ in 0..DUMP_TRIES {
+            let mut items = Vec::new();
+            let interrupted = channel.request(cmd, Answer::Dump, &write, |attrs| {
+                items.push(read(attrs)?);
+                Ok(Next::End)
+            })?;
+            if !interrupted {
+                return Ok(items);
+            }
+        }
+        Err(Error::Inconsistent)
+    }
+
+    /// Opens a socket of this session for what comes unasked; `waiting` bytes
+    /// of it may wait to be read.
+    pub(crate) fn listen(&self, group: Option<u32>, waiting: usize) -> Result<Channel> {
+        let socket = self.netns.socket(group)?;
+        if socket.netns() != self.cookie {
+            return Err(Error::refuse(
+                libc::EXDEV,
+                "the calling thread has left the session's network namespace",
+            ));
+        }
+        Ok(Channel::listening(socket, self.family, waiting))
+    }
+}
+
+/// A state about to be made.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is made before `create`"]
+pub struct NewState<'a> {
+    session: &'a Session,
+    name: &'a str,
+    max_alloc: Option<u32>,
+    timeout: Option<Duration>,
+    flags: u32,
+}
+
+impl NewState<'_> {
+    /// Caps the memory of the state, in bytes; at least
+    /// [`limits::MAX_ALLOC_MIN`], at most [`Info::max_alloc`]. 1 MiB unless set.
+    pub fn max_alloc(mut self, bytes: u32) -> Self {
+        self.max_alloc = Some(bytes);
+        self
+    }
+
+    /// Limits the wall-clock time of each run, with microsecond precision, at
+    /// most [`Info::max_timeout`]. [`Info::timeout`] unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether the state closes with its last reference. It does not unless set.
+    pub fn ephemeral(mut self, ephemeral: bool) -> Self {
+        let flag = lunatik_flag::LUNATIK_F_EPHEMERAL.0;
+        self.flags = if ephemeral {
+            self.flags | flag
+        } else {
+            self.flags & !flag
+        };
+        self
+    }
+
+    /// Makes the state and takes a reference to it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exists`](crate::ErrorKind::Exists), [`Invalid`](crate::ErrorKind::Invalid)
+    /// or [`TooLarge`](crate::ErrorKind::TooLarge) for the name,
+    /// [`OutOfRange`](crate::ErrorKind::OutOfRange) for the cap and the timeout,
+    /// [`Quota`](crate::ErrorKind::Quota),
+    /// [`OutOfMemory`](crate::ErrorKind::OutOfMemory),
+    /// [`NotPermitted`](crate::ErrorKind::NotPermitted).
+    pub fn create(self) -> Result<State> {
+        let mut description = None;
+        self.session.0.request(
+            lunatik_cmd::LUNATIK_CMD_NEWSTATE,
+            Answer::Reply,
+            |request| {
+                put_name(request, self.name)?;
+                if let Some(bytes) = self.max_alloc {
+                    request.u32(lunatik_attr::LUNATIK_A_MAX_ALLOC, bytes)?;
+                }
+                if self.flags != 0 {
+                    request.u32(lunatik_attr::LUNATIK_A_FLAGS, self.flags)?;
+                }
+                put_timeout(request, self.timeout)
+            },
+            |attrs| {
+                description = Some(Description::read(attrs)?);
+                Ok(Next::End)
+            },
+        )?;
+        let description = description.ok_or_else(|| missing("the description"))?;
+        Ok(State::referenced(self.session, description))
+    }
+}
+
+/// Adds `STATE_NAME`. What names may hold is for the kernel to say.
+pub(crate) fn put_name(request: &mut Request<'_>, name: &str) -> Result<()> {
+    if name.len() > limits::STATE_NAME {
+        return Err(Error::too_large(
+            "STATE_NAME",
+            name.len(),
+            limits::STATE_NAME,
+        ));
+    }
+    put_string(request, lunatik_attr::LUNATIK_A_STATE_NAME, name)
+}
+
+/// Adds a string that ends with NUL, and so cannot hold one.
+pub(crate) fn put_string(request: &mut Request<'_>, attr: lunatik_attr, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        let name = crate::wire::attribute_name(attr).unwrap_or("the name");
+        return Err(Error::refuse(libc::EINVAL, format!("{name} holds a NUL")));
+    }
+    request.string(attr, text.as_bytes())
+}
+
+/// Adds TIMEOUT, in whole microseconds, up rather than down.
+pub(crate) fn put_timeout(request: &mut Request<'_>, timeout: Option<Duration>) -> Result<()> {
+    let Some(timeout) = timeout else {
+        return Ok(());
+    };
+    let microseconds = timeout.as_nanos().div_ceil(1000);
+    let microseconds = u32::try_from(microseconds).map_err(|_| {
+        Error::refuse(
+            libc::ERANGE,
+            format!("TIMEOUT is {microseconds} us, the limit is {}", u32::MAX),
+        )
+    })?;
+    request.u32(lunatik_attr::LUNATIK_A_TIMEOUT, microseconds)
+}
+
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Session>();
+    is_send_and_sync::<State>();
+};
