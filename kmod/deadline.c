@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <linux/string.h>
+#include <linux/ktime.h>
+
+#include "deadline.h"
+#include "run.h"
+
+/* How late a kill, a close or a waiting task may be noticed. */
+#define TICK_NS		(4 * NSEC_PER_MSEC)
+
+/* Bytes of kernel stack left when the script gets an error, and at the least. */
+#define STACK_SOFT	5120
+#define STACK_HARD	3584
+
+/* Runs that began on this CPU and have not ended; more than one by preemption. */
+static DEFINE_PER_CPU(struct list_head, running);
+
+static const char *const reasons[] = {
+	[LUNATIK_ATTEND_EXPIRED] = "deadline passed",
+	[LUNATIK_ATTEND_KILLED] = "caller was killed",
+	[LUNATIK_ATTEND_CLOSING] = "state is being closed",
+};
+
+static int reason(const struct lunatik_guard *guard)
+{
+	unsigned long attention = READ_ONCE(guard->attention);
+	int bit;
+
+	for (bit = LUNATIK_ATTEND_CLOSING; bit >= LUNATIK_ATTEND_EXPIRED; bit--)
+		if (attention & BIT(bit))
+			return bit;
+	return -1;
+}
+
+int lunatik_deadline_error(const struct lunatik_deadline *deadline)
+{
+	switch (reason(&deadline->guard)) {
+	case LUNATIK_ATTEND_EXPIRED:
+		return -ETIME;
+	case LUNATIK_ATTEND_KILLED:
+		return -EINTR;
+	case LUNATIK_ATTEND_CLOSING:
+		return -ESHUTDOWN;
+	}
+	return 0;
+}
+
+/*
+ * Ends the run, again and again until it has unwound: errors raised here are
+ * caught by pcall like any other, so the guard stays up.
+ */
+void lunatik_attend(lua_State *L)
+{
+	struct lunatik_guard *guard = lunatik_guard(L);
+	int why;
+
+	clear_bit(LUNATIK_ATTEND_RESCHED, &guard->attention);
+	cond_resched();
+	why = reason(guard);
+	if (why < 0)
+		return;
+	lua_checkstack(L, 1);
+	lua_pushstring(L, reasons[why]);
+	lunatik_run_report(L);
+	lunatik_throw(L);
+}
+
+/* Stays armed while the run is to end, so that it meets every next instruction. */
+static void hook(lua_State *L, lua_Debug *ar)
+{
+	lunatik_attend(L);
+	lua_sethook(L, NULL, 0, 0);
+}
+
+static void arm(lua_State *L)
+{
+	lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+}
+
+/*
+ * An interrupt on the CPU that the run began on and cannot leave, so the script
+ * stands still: running below this interrupt, preempted or asleep.
+ * lua_sethook() is made to be called from there.
+ */
+static enum hrtimer_restart tick(struct hrtimer *timer)
+{
+	struct lunatik_deadline *deadline = container_of(timer, struct lunatik_deadline, timer);
+	struct lunatik_guard *guard = &deadline->guard;
+	u64 now = ktime_get_ns();
+
+	if (now >= deadline->end)
+		set_bit(LUNATIK_ATTEND_EXPIRED, &guard->attention);
+	if (fatal_signal_pending(deadline->task))
+		set_bit(LUNATIK_ATTEND_KILLED, &guard->attention);
+	if (READ_ONCE(*deadline->closing))
+		set_bit(LUNATIK_ATTEND_CLOSING, &guard->attention);
+	if (test_tsk_need_resched(deadline->task))
+		set_bit(LUNATIK_ATTEND_RESCHED, &guard->attention);
+	if (guard->attention)
+		arm(guard->L);
+
+	now += TICK_NS;
+	if (now > deadline->end && !(guard->attention & BIT(LUNATIK_ATTEND_EXPIRED)))
+		now = deadline->end;
+	hrtimer_set_expires(timer, ns_to_ktime(now));
+	return HRTIMER_RESTART;
+}
+
+void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closing)
+{
+	memset(deadline, 0, sizeof(*deadline));
+	hrtimer_setup(&deadline->timer, tick, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
+	deadline->closing = closing;
+}
+
+void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 end)
+{
+	unsigned long stack = (unsigned long)end_of_stack(current);
+	struct lunatik_guard *guard = &deadline->guard;
+
+	guard->stack_soft = stack + STACK_SOFT;
+	guard->stack_hard = stack + STACK_HARD;
+	guard->attention = 0;
+	guard->overflowed = 0;
+	guard->L = L;
+	deadline->task = current;
+	deadline->begin = ktime_get_ns();
+	deadline->end = end;
+
+	migrate_disable();
+	preempt_disable();
+	list_add(&deadline->running, this_cpu_ptr(&running));
+	preempt_enable();
+	hrtimer_start(&deadline->timer, ns_to_ktime(min(end, deadline->begin + TICK_NS)),
+		      HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+void lunatik_deadline_leave(struct lunatik_deadline *deadline)
+{
+	hrtimer_cancel(&deadline->timer);
+	preempt_disable();
+	list_del(&deadline->running);
+	preempt_enable();
+	migrate_enable();
+	deadline->guard.stack_soft = 0;
+	deadline->guard.stack_hard = 0;
+}
+
+/* The coroutine that runs is the one to hook. Called in place of lua_resume(). */
+int lunatik_resume(lua_State *L, lua_State *from, int narg, int *nres)
+{
+	struct lunatik_guard *guard = lunatik_guard(L);
+	int status;
+
+	WRITE_ONCE(guard->L, L);
+	if (guard->attention)
+		arm(L);
+	status = lua_resume(L, from, narg, nres);
+	WRITE_ONCE(guard->L, from);
+	if (guard->attention)
+		arm(from);
+	return status;
+}
+
+/* Likewise for lua_closethread(), which runs __close metamethods. */
+int lunatik_closethread(lua_State *L, lua_State *from)
+{
+	struct lunatik_guard *guard = lunatik_guard(L);
+	int status;
+
+	WRITE_ONCE(guard->L, L);
+	if (guard->attention)
+		arm(L);
+	status = lua_closethread(L, from);
+	WRITE_ONCE(guard->L, from);
+	if (guard->attention)
+		arm(from);
+	return status;
+}
+
+/* memchr() for string.find, whose search has no lua_State at hand. */
+const void *lunatik_memchr(const void *s, int c, size_t n)
+{
+	struct lunatik_deadline *deadline;
+	lua_State *L = NULL;
+
+	preempt_disable();
+	list_for_each_entry(deadline, this_cpu_ptr(&running), running) {
+		if (deadline->task == current) {
+			L = deadline->guard.attention ? deadline->guard.L : NULL;
+			break;
+		}
+	}
+	preempt_enable();
+	if (L)
+		lunatik_attend(L);
+	return memchr(s, c, n);
+}
+
+void __init lunatik_deadline_setup(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		INIT_LIST_HEAD(per_cpu_ptr(&running, cpu));
+}

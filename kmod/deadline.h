@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The time limit of a run. It costs nothing per Lua instruction: a timer on the
+ * CPU that runs the script looks now and then whether the deadline has passed,
+ * the caller was killed, the state is being closed or another task waits for
+ * the CPU, and only then arms a Lua hook that takes the next instruction.
+ */
+#ifndef LUNATIK_DEADLINE_H
+#define LUNATIK_DEADLINE_H
+
+#include <linux/hrtimer.h>
+#include <linux/list.h>
+
+#include "lua/lunatik_lua.h"
+
+struct lunatik_deadline {
+	struct lunatik_guard guard;
+	struct hrtimer timer;
+	struct task_struct *task;
+	struct list_head running;	/* on this CPU */
+	const bool *closing;
+	u64 begin;	/* ns, CLOCK_MONOTONIC */
+	u64 end;
+};
+
+/* closing: becomes true when a run should end for the state's sake. */
+void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closing);
+
+/* Process context, the state's lock held; the task stays on its CPU in between. */
+void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 end);
+void lunatik_deadline_leave(struct lunatik_deadline *deadline);
+
+void lunatik_deadline_setup(void);	/* at module load */
+
+/* After a run that failed: -ETIME, -EINTR or -ESHUTDOWN if that is why, else 0. */
+int lunatik_deadline_error(const struct lunatik_deadline *deadline);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef LUNATIK_HEAP_H
+#define LUNATIK_HEAP_H
+
+#include <linux/types.h>
+
+struct lunatik_net;
+
+/* Memory moves between a namespace's account and a state's in such steps. */
+#define LUNATIK_CHARGE_STEP	4096U
+
+/*
+ * The memory of one state. Changed by whoever runs the state or makes or frees
+ * it, so never by two at once; read by anyone.
+ */
+struct lunatik_heap {
+	struct lunatik_net *lnet;
+	u32 max;	/* bytes */
+	u32 curr;	/* bytes in use */
+	u32 peak;
+	u32 charged;	/* bytes charged to the namespace, at least curr */
+};
+
+void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet, u32 max);
+void lunatik_heap_uninit(struct lunatik_heap *heap);
+
+/* Counts memory that is not allocated here; false when it would exceed a limit. */
+bool lunatik_heap_charge(struct lunatik_heap *heap, size_t size);
+void lunatik_heap_uncharge(struct lunatik_heap *heap, size_t size);
+
+/* May sleep. NULL when the state's cap, the namespace's quota or memory is used up. */
+void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size);
+void lunatik_heap_free(struct lunatik_heap *heap, void *ptr, size_t size);
+
+/* A lua_Alloc; heap is its first argument. */
+void *lunatik_heap_lua_alloc(void *heap, void *ptr, size_t osize, size_t nsize);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What scripts find in a state: Lua's own libraries, cut to size, and ours. */
+#ifndef LUNATIK_LIB_H
+#define LUNATIK_LIB_H
+
+#include "../lua/lunatik_lua.h"
+
+struct lunatik_state;
+
+/* A fresh lua_State in the state's heap. May sleep. NULL without memory. */
+lua_State *lunatik_lib_newstate(struct lunatik_state *state);
+
+/* Pushes the function given to lunatik.receive(); false, and nothing, without one. */
+bool lunatik_lib_push_receiver(lua_State *L);
+
+/* Each is a lua_CFunction that returns its library's table. */
+int lunatik_lib_open_math(lua_State *L);
+int lunatik_lib_open_lunatik(lua_State *L);
+
+/* Replace parts of the base library and add `package` and `require`. */
+void lunatik_lib_amend_base(lua_State *L);
+
+#endif

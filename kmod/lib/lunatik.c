@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The library `lunatik`: the state that a script runs in. */
+#include <net/net_namespace.h>
+#include <uapi/linux/lunatik.h>
+
+#include "../netns.h"
+#include "../session.h"
+#include "../state.h"
+#include "lib.h"
+
+/* Its address is the receiver's key in the registry. */
+static const char receiver;
+
+bool lunatik_lib_push_receiver(lua_State *L)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &receiver) == LUA_TFUNCTION)
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+static int lunatik_receive(lua_State *L)
+{
+	int type = lua_type(L, 1);
+
+	luaL_argexpected(L, type == LUA_TFUNCTION || type == LUA_TNIL, 1, "function or nil");
+	lua_settop(L, 1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &receiver);
+	return 0;
+}
+
+static int lunatik_send(lua_State *L)
+{
+	size_t len;
+	const char *data = luaL_checklstring(L, 1, &len);
+	int delivered;
+
+	luaL_argcheck(L, len <= LUNATIK_DATA_MAX, 1,
+		      "longer than " __stringify(LUNATIK_DATA_MAX) " bytes");
+	delivered = lunatik_session_publish(lunatik_state_of(L), data, len);
+	if (delivered < 0)
+		return luaL_error(L, "not enough memory");
+	lua_pushinteger(L, delivered);
+	return 1;
+}
+
+static const luaL_Reg functions[] = {
+	{ "receive",	lunatik_receive },
+	{ "send",	lunatik_send },
+	{ "name",	NULL },
+	{ "netns",	NULL },
+	{ NULL,		NULL },
+};
+
+int lunatik_lib_open_lunatik(lua_State *L)
+{
+	struct lunatik_state *state = lunatik_state_of(L);
+
+	luaL_newlib(L, functions);
+	lua_pushstring(L, state->name);
+	lua_setfield(L, -2, "name");
+	lua_pushinteger(L, state->lnet->net->ns.inum);
+	lua_setfield(L, -2, "netns");
+	return 1;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/kernel.h>
+#include <linux/random.h>
+
+#include "../state.h"
+#include "lib.h"
+
+static const luaL_Reg libraries[] = {
+	{ LUA_GNAME,		luaopen_base },
+	{ LUA_COLIBNAME,	luaopen_coroutine },
+	{ LUA_TABLIBNAME,	luaopen_table },
+	{ LUA_STRLIBNAME,	luaopen_string },
+	{ LUA_UTF8LIBNAME,	luaopen_utf8 },
+	{ LUA_MATHLIBNAME,	lunatik_lib_open_math },
+};
+
+static int open_all(lua_State *L)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(libraries); i++) {
+		luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
+		lua_pop(L, 1);
+	}
+	lua_getglobal(L, LUA_STRLIBNAME);
+	lua_pushnil(L);
+	lua_setfield(L, -2, "dump");
+	lua_pop(L, 1);
+	lunatik_lib_amend_base(L);
+	return 0;
+}
+
+lua_State *lunatik_lib_newstate(struct lunatik_state *state)
+{
+	lua_State *L = lua_newstate(lunatik_heap_lua_alloc, &state->heap, get_random_u32());
+
+	if (!L)
+		return NULL;
+	*(struct lunatik_guard **)lua_getextraspace(L) = &state->deadline.guard;
+	state->deadline.guard.L = L;
+	lua_pushcfunction(L, open_all);
+	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+		lua_close(L);
+		return NULL;
+	}
+	return L;
+}

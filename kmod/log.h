@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The log of a state: what its scripts print. Lines are numbered from 1; the
+ * oldest go when the log has reached its bound. Written by whoever runs the
+ * state, read by anyone at any time.
+ */
+#ifndef LUNATIK_LOG_H
+#define LUNATIK_LOG_H
+
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+struct lunatik_heap;
+struct sk_buff;
+
+/* Bytes of a full log; its lines count against MAX_ALLOC. */
+#define LUNATIK_LOG_BYTES	16384
+
+struct lunatik_log_line {
+	struct list_head list;
+	u64 sequence;
+	u64 time;	/* ns since the epoch */
+	u32 len;
+	char text[];
+};
+
+struct lunatik_log {
+	spinlock_t lock;
+	struct list_head lines;	/* oldest first */
+	u64 last;		/* sequence number of the newest line ever */
+	u32 bytes;
+};
+
+void lunatik_log_init(struct lunatik_log *log);
+void lunatik_log_free(struct lunatik_log *log, struct lunatik_heap *heap);
+
+/*
+ * The memory comes from heap. May sleep. The new line, valid until the next one
+ * is added, or NULL when there is no memory.
+ */
+const struct lunatik_log_line *lunatik_log_add(struct lunatik_log *log, struct lunatik_heap *heap,
+					       const char *text, size_t len);
+
+/*
+ * The first line from sequence on, or NULL. Under log->lock, as is the use of
+ * what it returns.
+ */
+const struct lunatik_log_line *lunatik_log_find(const struct lunatik_log *log, u64 sequence);
+
+/* Puts SEQUENCE, TIME and TEXT into a message. Any context. -EMSGSIZE. */
+int lunatik_log_put(struct sk_buff *skb, const struct lunatik_log_line *line);
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The bound of the C stack.
+ *
+ * Lua counts nested C calls; a kernel stack is too small for the count that
+ * ordinary programs need and the frames differ too much in size. So the real
+ * stack pointer decides, against two addresses that are set when a run begins:
+ * past the soft one an error is raised, and what handles that error (a message
+ * handler, say) may go on to the hard one.
+ */
+#define LUA_CORE
+#include "lprefix.h"
+#include "lua.h"
+#include "ldebug.h"
+#include "ldo.h"
+#include "lstate.h"
+
+void luaE_checkcstack(lua_State *L)
+{
+	struct lunatik_guard *guard = lunatik_guard(L);
+
+	if ((unsigned long)__builtin_frame_address(0) < guard->stack_hard ||
+	    getCcalls(L) >= LUNATIK_MAXCCALLS / 10 * 11)
+		luaD_errerr(L);
+	if (!guard->overflowed) {
+		guard->overflowed = 1;
+		luaG_runerror(L, "C stack overflow");
+	}
+}
+
+/* The parser's recursion; a long chunk is compiled under the deadline, too. */
+void luaE_incCstack(lua_State *L)
+{
+	L->nCcalls++;
+	if (l_unlikely(getCcalls(L) >= LUAI_MAXCCALLS))
+		luaE_checkcstack(L);
+	lunatik_poll(L);
+}
+
+/* Called when an error has been caught, maybe before the state is complete. */
+void lunatik_cstack_caught(lua_State *L)
+{
+	struct lunatik_guard *guard = lunatik_guard(L);
+
+	if (guard)
+		guard->overflowed = 0;
+}
+
+void lunatik_match_step(lua_State *L)
+{
+	if (l_unlikely(lunatik_cstack_low(L)))
+		luaG_runerror(L, "pattern too complex");
+	lunatik_poll(L);
+}

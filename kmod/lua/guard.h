@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the Lua core needs to know of the run that it is part of. Each
+ * lua_State's extra space points to its state's guard. No kernel header here:
+ * Lua's own sources include this through luaconf.h.
+ */
+#ifndef LUNATIK_GUARD_H
+#define LUNATIK_GUARD_H
+
+struct lua_State;
+
+/* Bits of lunatik_guard.attention */
+enum {
+	LUNATIK_ATTEND_RESCHED,	/* someone else wants the CPU */
+	LUNATIK_ATTEND_EXPIRED,	/* the deadline passed */
+	LUNATIK_ATTEND_KILLED,	/* the caller has a fatal signal */
+	LUNATIK_ATTEND_CLOSING,	/* the state is being closed */
+};
+
+struct lunatik_guard {
+	unsigned long stack_soft;	/* below this address: "C stack overflow" */
+	unsigned long stack_hard;	/* below this: not even a message handler */
+	unsigned long attention;	/* set by the deadline's timer, an interrupt */
+	struct lua_State *L;		/* the coroutine that runs */
+	int overflowed;			/* a C stack overflow is being handled */
+};
+
+static inline struct lunatik_guard *lunatik_guard(const struct lua_State *L)
+{
+	return ((struct lunatik_guard **)L)[-1];
+}
+
+static inline int lunatik_cstack_low(const struct lua_State *L)
+{
+	return (unsigned long)__builtin_frame_address(0) < lunatik_guard(L)->stack_soft;
+}
+
+/* Does what attention asks for; may raise a Lua error. */
+void lunatik_attend(struct lua_State *L);
+
+/* For C functions that loop for long without running Lua code; may raise. */
+static inline void lunatik_poll(struct lua_State *L)
+{
+	if (__builtin_expect(*(volatile unsigned long *)&lunatik_guard(L)->attention != 0, 0))
+		lunatik_attend(L);
+}
+
+/* lua_resume() and lua_closethread() that keep guard->L right. */
+int lunatik_resume(struct lua_State *L, struct lua_State *from, int narg, int *nres);
+int lunatik_closethread(struct lua_State *L, struct lua_State *from);
+
+/* A step of the pattern matcher: may raise. */
+void lunatik_match_step(struct lua_State *L);
+
+/* memchr() for a search without a lua_State at hand: may raise. */
+const void *lunatik_memchr(const void *s, int c, unsigned long n);
+
+/*
+ * Raises the error message on top of the stack so that no message handler sees
+ * it, for a handler could run on; callable from a hook.
+ */
+void lunatik_throw(struct lua_State *L);
+
+/* When an error has been caught, maybe before the state is complete. */
+void lunatik_cstack_caught(struct lua_State *L);
+
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/module.h>
+#include <net/genetlink.h>
+#include <uapi/linux/lunatik.h>
+
+#include "deadline.h"
+#include "netlink.h"
+#include "netns.h"
+#include "session.h"
+#include "state.h"
+
+static int __init lunatik_init(void)
+{
+	int err;
+
+	lunatik_deadline_setup();
+	err = lunatik_state_init();
+	if (err)
+		return err;
+	err = lunatik_netns_init();
+	if (err)
+		goto err_netns;
+	err = lunatik_session_init();
+	if (err)
+		goto err_session;
+	err = lunatik_netlink_init();
+	if (err)
+		goto err_netlink;
+	return 0;
+
+err_netlink:
+	lunatik_session_uninit();
+err_session:
+	lunatik_netns_uninit();
+err_netns:
+	lunatik_state_uninit();
+	return err;
+}
+
+static void __exit lunatik_exit(void)
+{
+	/* The family waits for requests under way, so they had better end soon. */
+	lunatik_state_stop_all();
+	lunatik_netlink_uninit();
+	lunatik_session_uninit();
+	lunatik_netns_uninit();
+	lunatik_state_uninit();
+	rcu_barrier();
+}
+
+module_init(lunatik_init);
+module_exit(lunatik_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Lua states per network namespace, over generic netlink");
+MODULE_VERSION("0.1.0");
+MODULE_ALIAS_GENL_FAMILY(LUNATIK_GENL_NAME);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef LUNATIK_NETLINK_H
+#define LUNATIK_NETLINK_H
+
+#include <net/genetlink.h>
+
+/* Multicast groups by index. */
+enum {
+	LUNATIK_GROUP_EVENTS,
+	LUNATIK_GROUP_LOG,
+};
+
+extern struct genl_family lunatik_family;
+
+int lunatik_netlink_init(void);
+void lunatik_netlink_uninit(void);
+
+#endif

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <net/netns/generic.h>
+
+#include "netns.h"
+#include "session.h"
+#include "state.h"
+
+static unsigned int lunatik_net_id;
+
+struct lunatik_net *lunatik_net(const struct net *net)
+{
+	return net_generic(net, lunatik_net_id);
+}
+
+static int __net_init netns_init(struct net *net)
+{
+	struct lunatik_net *lnet = lunatik_net(net);
+
+	lnet->net = net;
+	mutex_init(&lnet->lock);
+	xa_init_flags(&lnet->states, XA_FLAGS_ALLOC1);
+	lnet->generation = 1;
+	atomic64_set(&lnet->charged, 0);
+	hash_init(lnet->sessions);
+	return 0;
+}
+
+/*
+ * The namespace has no sockets left, or the module's family is gone: nobody can
+ * start a run or take a reference any more, and no run is under way.
+ */
+static void __net_exit netns_exit(struct net *net)
+{
+	struct lunatik_net *lnet = lunatik_net(net);
+
+	lunatik_session_drop_all(lnet);
+	lunatik_state_close_all(lnet);
+	xa_destroy(&lnet->states);
+}
+
+static struct pernet_operations netns_ops = {
+	.init	= netns_init,
+	.exit	= netns_exit,
+	.id	= &lunatik_net_id,
+	.size	= sizeof(struct lunatik_net),
+};
+
+int __init lunatik_netns_init(void)
+{
+	return register_pernet_subsys(&netns_ops);
+}
+
+void lunatik_netns_uninit(void)
+{
+	unregister_pernet_subsys(&netns_ops);
+}

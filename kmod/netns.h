@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef LUNATIK_NETNS_H
+#define LUNATIK_NETNS_H
+
+#include <linux/hashtable.h>
+#include <linux/mutex.h>
+#include <linux/xarray.h>
+#include <net/net_namespace.h>
+
+#define LUNATIK_SESSION_BITS	6
+
+/* What one network namespace has. */
+struct lunatik_net {
+	struct net *net;
+	struct mutex lock;	/* for all below that says so; may sleep under it */
+	struct xarray states;	/* by id; changed under lock, read under RCU */
+	u32 next_id;		/* lock */
+	u32 nstates;		/* lock to change */
+	u32 generation;		/* lock; changes with the set of states, never 0 */
+	atomic64_t charged;	/* bytes of all states, in steps of LUNATIK_CHARGE_STEP */
+	DECLARE_HASHTABLE(sessions, LUNATIK_SESSION_BITS);	/* lock */
+};
+
+struct lunatik_net *lunatik_net(const struct net *net);
+
+int lunatik_netns_init(void);
+void lunatik_netns_uninit(void);
+
+#endif

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/netlink.h>
+#include <linux/slab.h>
+#include <net/genetlink.h>
+#include <uapi/linux/lunatik.h>
+
+#include "netlink.h"
+#include "reply.h"
+
+/* The largest message; also what a socket with default buffers takes unread. */
+#define MESSAGE_MAX	65536
+
+/* The message's attributes begin behind two headers. */
+#define HEADERS		(NLMSG_HDRLEN + GENL_HDRLEN)
+
+static struct sk_buff *message_new(struct lunatik_reply *reply, size_t room, void **head)
+{
+	struct genl_info *info = reply->info;
+	struct sk_buff *skb = genlmsg_new(room, GFP_KERNEL);
+
+	if (!skb)
+		return NULL;
+	*head = genlmsg_put(skb, info->snd_portid, info->snd_seq, &lunatik_family, 0,
+			    info->genlhdr->cmd);
+	if (!*head) {
+		kfree_skb(skb);
+		return NULL;
+	}
+	return skb;
+}
+
+int lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
+		       struct genl_info *info)
+{
+	reply->request = request;
+	reply->info = info;
+	__skb_queue_head_init(&reply->done);
+	reply->total = 0;
+	reply->skb = message_new(reply, GENLMSG_DEFAULT_SIZE, &reply->head);
+	return reply->skb ? 0 : -ENOMEM;
+}
+
+struct sk_buff *lunatik_reply_skb(struct lunatik_reply *reply)
+{
+	return reply->skb;
+}
+
+void lunatik_reply_reset(struct lunatik_reply *reply)
+{
+	__skb_queue_purge(&reply->done);
+	skb_trim(reply->skb, HEADERS);
+	reply->total = 0;
+}
+
+void lunatik_reply_free(struct lunatik_reply *reply)
+{
+	__skb_queue_purge(&reply->done);
+	kfree_skb(reply->skb);
+}
+
+/* Makes room for `size` bytes of attributes. */
+static int reserve(struct lunatik_reply *reply, size_t size)
+{
+	size_t used = reply->skb->len - HEADERS;
+	struct sk_buff *skb;
+	void *head;
+
+	if (reply->total + size > LUNATIK_REPLY_MAX)
+		return -EMSGSIZE;
+	if (skb_tailroom(reply->skb) >= size)
+		return 0;
+	if (used + size <= MESSAGE_MAX) {
+		/* Grow the message, at least twofold. */
+		size_t room = clamp_t(size_t, 2 * used, used + size, MESSAGE_MAX);
+
+		skb = message_new(reply, room, &head);
+		if (!skb)
+			return -ENOMEM;
+		skb_put_data(skb, reply->skb->data + HEADERS, used);
+		kfree_skb(reply->skb);
+	} else {
+		skb = message_new(reply, MESSAGE_MAX, &head);
+		if (!skb)
+			return -ENOMEM;
+		genlmsg_end(reply->skb, reply->head);
+		__skb_queue_tail(&reply->done, reply->skb);
+	}
+	reply->skb = skb;
+	reply->head = head;
+	return 0;
+}
+
+int lunatik_reply_put(struct lunatik_reply *reply, int type, const void *data, size_t len)
+{
+	size_t size = nla_total_size(len);
+	int err = reserve(reply, size);
+
+	if (err)
+		return err;
+	reply->total += size;
+	return nla_put(reply->skb, type, len, data);
+}
+
+int lunatik_reply_put_nested(struct lunatik_reply *reply, int nest_type, int type,
+			     const void *data, size_t len)
+{
+	size_t size = nla_total_size(nla_total_size(len));
+	int err = reserve(reply, size);
+	struct nlattr *nest;
+
+	if (err)
+		return err;
+	reply->total += size;
+	nest = nla_nest_start(reply->skb, nest_type);
+	if (!nest || nla_put(reply->skb, type, len, data))
+		return -EMSGSIZE;
+	nla_nest_end(reply->skb, nest);
+	return 0;
+}
+
+/* What is left of a long reply while its reader pulls it. */
+struct pending {
+	struct sk_buff_head messages;
+	int err;
+	bool *started;	/* valid during pending_start() */
+};
+
+/* From here on pending_done() frees it. */
+static int pending_start(struct netlink_callback *cb)
+{
+	struct pending *pending = cb->data;
+
+	*pending->started = true;
+	return 0;
+}
+
+static int pending_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct pending *pending = cb->data;
+	struct sk_buff *message;
+
+	while ((message = skb_peek(&pending->messages))) {
+		if (skb_tailroom(skb) < message->len)
+			return skb->len ?: -EMSGSIZE;
+		skb_put_data(skb, message->data, message->len);
+		__skb_unlink(message, &pending->messages);
+		consume_skb(message);
+	}
+	return pending->err;
+}
+
+static void pending_free(struct pending *pending)
+{
+	__skb_queue_purge(&pending->messages);
+	kfree(pending);
+}
+
+static int pending_done(struct netlink_callback *cb)
+{
+	pending_free(cb->data);
+	return 0;
+}
+
+static int send_long(struct lunatik_reply *reply, int err)
+{
+	struct genl_info *info = reply->info;
+	struct netlink_dump_control control = {
+		.start		= pending_start,
+		.dump		= pending_dump,
+		.done		= pending_done,
+		.min_dump_alloc	= HEADERS + MESSAGE_MAX,
+		.module		= THIS_MODULE,
+	};
+	struct pending *pending;
+	bool started = false;
+	struct sk_buff *skb;
+	int ret;
+
+	pending = kmalloc(sizeof(*pending), GFP_KERNEL);
+	if (!pending)
+		return -ENOMEM;
+	pending->err = err;
+	pending->started = &started;
+	__skb_queue_head_init(&pending->messages);
+	skb_queue_splice_init(&reply->done, &pending->messages);
+	skb_queue_walk(&pending->messages, skb)
+		nlmsg_hdr(skb)->nlmsg_flags |= NLM_F_MULTI;
+	control.data = pending;
+	ret = netlink_dump_start(genl_info_net(info)->genl_sock, reply->request, info->nlhdr,
+				 &control);
+	if (!started)
+		pending_free(pending);
+	return ret;
+}
+
+int lunatik_reply_send(struct lunatik_reply *reply, int err)
+{
+	int sent;
+
+	if (reply->skb->len == HEADERS && skb_queue_empty(&reply->done)) {
+		lunatik_reply_free(reply);
+		return err;
+	}
+	genlmsg_end(reply->skb, reply->head);
+	if (skb_queue_empty(&reply->done)) {
+		sent = genlmsg_reply(reply->skb, reply->info);
+		return err ?: sent;
+	}
+	__skb_queue_tail(&reply->done, reply->skb);
+	reply->skb = NULL;
+	sent = send_long(reply, err);
+	__skb_queue_purge(&reply->done);
+	return sent;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A reply of any size: one message, or, past what a socket takes at once, a
+ * sequence of them that the reader pulls as it does a dump.
+ */
+#ifndef LUNATIK_REPLY_H
+#define LUNATIK_REPLY_H
+
+#include <linux/skbuff.h>
+#include <linux/types.h>
+
+struct genl_info;
+
+struct lunatik_reply {
+	struct sk_buff *request;
+	struct genl_info *info;
+	struct sk_buff_head done;	/* full messages */
+	struct sk_buff *skb;		/* the one being written */
+	void *head;
+	size_t total;			/* bytes of attributes so far */
+};
+
+/* All functions may sleep. -ENOMEM. */
+int lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
+		       struct genl_info *info);
+
+/* -ENOMEM or, past LUNATIK_REPLY_MAX, -EMSGSIZE. */
+int lunatik_reply_put(struct lunatik_reply *reply, int type, const void *data, size_t len);
+/* An attribute within a nest of its own. */
+int lunatik_reply_put_nested(struct lunatik_reply *reply, int nest, int type, const void *data,
+			     size_t len);
+
+/* Room that is there from the start, so that small replies cannot fail to fit. */
+struct sk_buff *lunatik_reply_skb(struct lunatik_reply *reply);
+
+/* Forgets what was put. */
+void lunatik_reply_reset(struct lunatik_reply *reply);
+
+/*
+ * Sends what was put, if anything. Returns what the operation returns to generic
+ * netlink: err itself when the ACK (or the error) is still to be sent, and -EINTR
+ * when the answer has its own end, which tells err. Frees the reply.
+ */
+int lunatik_reply_send(struct lunatik_reply *reply, int err);
+void lunatik_reply_free(struct lunatik_reply *reply);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A run: one call into a state's Lua on behalf of someone, under the state's
+ * lock and its deadline, with errors and their traceback reported.
+ */
+#ifndef LUNATIK_RUN_H
+#define LUNATIK_RUN_H
+
+#include "lua/lunatik_lua.h"
+
+struct lunatik_reply;
+struct lunatik_state;
+
+struct lunatik_run {
+	/* Gets the run as light userdata; called in protected mode. */
+	lua_CFunction body;
+	/* Takes ERROR and TRACEBACK when the run fails. */
+	struct lunatik_reply *reply;
+	/* Set by body before it raises: what the failure is called, if not EREMOTEIO. */
+	int error;
+	bool reported;
+};
+
+/*
+ * timeout: microseconds, from now, waiting for other runs in the same state
+ * included. Process context, may sleep. 0 or a negative errno.
+ */
+int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u32 timeout);
+
+/* For body: raises an error that is called errno. fmt as luaL_error() takes it. */
+int lunatik_run_fail(lua_State *L, int error, const char *fmt, ...);
+
+/*
+ * Puts the error message on top of the stack, and a traceback, into the reply
+ * of L's run, unless it has one. Leaves the stack as it was.
+ */
+void lunatik_run_report(lua_State *L);
+
+#endif

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/hash.h>
+#include <linux/netlink.h>
+#include <linux/notifier.h>
+#include <linux/slab.h>
+#include <net/genetlink.h>
+#include <net/sock.h>
+
+#include "netlink.h"
+#include "netns.h"
+#include "session.h"
+#include "state.h"
+
+/*
+ * Two sockets may have one port id for a moment: one that is being released and
+ * its successor. So a session is known by its socket, which it keeps from being
+ * freed (not from being closed).
+ */
+struct session {
+	struct hlist_node node;		/* lnet->sessions, by port id */
+	struct sock *sk;
+	u32 portid;
+	struct list_head refs;
+};
+
+struct ref {
+	struct list_head in_session;
+	struct list_head in_state;
+	struct list_head subscriber;	/* state->subscribers_lock; empty if none */
+	struct session *session;
+	struct lunatik_state *state;
+	u32 control;
+	u32 count;
+};
+
+static struct session *find(struct lunatik_net *lnet, const struct lunatik_peer *peer)
+{
+	struct session *session;
+
+	hash_for_each_possible(lnet->sessions, session, node, peer->portid)
+		if (session->sk == peer->sk)
+			return session;
+	return NULL;
+}
+
+static struct ref *find_ref(const struct lunatik_state *state, const struct lunatik_peer *peer)
+{
+	struct ref *ref;
+
+	list_for_each_entry(ref, &state->refs, in_state)
+		if (ref->session->sk == peer->sk)
+			return ref;
+	return NULL;
+}
+
+static struct session *session_new(struct lunatik_net *lnet, const struct lunatik_peer *peer)
+{
+	struct session *session = kzalloc(sizeof(*session), GFP_KERNEL_ACCOUNT);
+
+	if (!session)
+		return NULL;
+	sock_hold(peer->sk);
+	session->sk = peer->sk;
+	session->portid = peer->portid;
+	INIT_LIST_HEAD(&session->refs);
+	hash_add(lnet->sessions, &session->node, session->portid);
+	return session;
+}
+
+static void session_put_if_unused(struct session *session)
+{
+	if (!list_empty(&session->refs))
+		return;
+	hash_del(&session->node);
+	sock_put(session->sk);
+	kfree(session);
+}
+
+static void subscribe(struct ref *ref)
+{
+	struct lunatik_state *state = ref->state;
+
+	spin_lock_bh(&state->subscribers_lock);
+	if (list_empty(&ref->subscriber)) {
+		list_add_tail(&ref->subscriber, &state->subscribers);
+		state->nsubscribers++;
+	}
+	spin_unlock_bh(&state->subscribers_lock);
+}
+
+static void ref_free(struct ref *ref)
+{
+	struct lunatik_state *state = ref->state;
+
+	spin_lock_bh(&state->subscribers_lock);
+	if (!list_empty(&ref->subscriber)) {
+		list_del(&ref->subscriber);
+		state->nsubscribers--;
+	}
+	spin_unlock_bh(&state->subscribers_lock);
+	state->nrefs -= ref->count;
+	list_del(&ref->in_state);
+	list_del(&ref->in_session);
+	kfree(ref);
+}
+
+int lunatik_session_ref(struct lunatik_state *state, const struct lunatik_peer *peer,
+			bool subscriber)
+{
+	struct lunatik_net *lnet = state->lnet;
+	struct session *session;
+	struct ref *ref;
+
+	lockdep_assert_held(&lnet->lock);
+	ref = find_ref(state, peer);
+	if (!ref) {
+		session = find(lnet, peer) ?: session_new(lnet, peer);
+		if (!session)
+			return -ENOMEM;
+		ref = kzalloc(sizeof(*ref), GFP_KERNEL_ACCOUNT);
+		if (!ref) {
+			session_put_if_unused(session);
+			return -ENOMEM;
+		}
+		ref->session = session;
+		ref->state = state;
+		INIT_LIST_HEAD(&ref->subscriber);
+		list_add(&ref->in_session, &session->refs);
+		list_add(&ref->in_state, &state->refs);
+	}
+	ref->control = peer->control;
+	ref->count++;
+	state->nrefs++;
+	if (subscriber)
+		subscribe(ref);
+	return 0;
+}
+
+static bool unlink_if_last(struct lunatik_state *state)
+{
+	if (state->nrefs || !(state->flags & LUNATIK_F_EPHEMERAL))
+		return false;
+	lunatik_state_unlink(state);
+	return true;
+}
+
+int lunatik_session_unref(struct lunatik_state *state, const struct lunatik_peer *peer, bool *last)
+{
+	struct session *session;
+	struct ref *ref;
+
+	lockdep_assert_held(&state->lnet->lock);
+	*last = false;
+	ref = find_ref(state, peer);
+	if (!ref)
+		return -ENOENT;
+	if (ref->count > 1) {
+		ref->count--;
+		state->nrefs--;
+		return 0;
+	}
+	session = ref->session;
+	ref_free(ref);
+	session_put_if_unused(session);
+	*last = unlink_if_last(state);
+	return 0;
+}
+
+bool lunatik_session_others(const struct lunatik_state *state, const struct lunatik_peer *peer)
+{
+	const struct ref *ref;
+
+	lockdep_assert_held(&state->lnet->lock);
+	list_for_each_entry(ref, &state->refs, in_state)
+		if (ref->session->sk != peer->sk && ref->control != peer->control)
+			return true;
+	return false;
+}
+
+void lunatik_session_forget(struct lunatik_state *state)
+{
+	struct ref *ref, *next;
+
+	lockdep_assert_held(&state->lnet->lock);
+	list_for_each_entry_safe(ref, next, &state->refs, in_state) {
+		struct session *session = ref->session;
+
+		ref_free(ref);
+		session_put_if_unused(session);
+	}
+}
+
+/* Drops one reference after the other, for the last of a state may close it. */
+static void session_drop(struct lunatik_net *lnet, struct session *session)
+{
+	while (!list_empty(&session->refs)) {
+		struct ref *ref = list_first_entry(&session->refs, struct ref, in_session);
+		struct lunatik_state *state = ref->state;
+		bool only = list_is_singular(&session->refs);
+		bool last;
+
+		ref_free(ref);
+		if (only)
+			session_put_if_unused(session);
+		last = unlink_if_last(state);
+		if (last) {
+			/* Closing a state takes its time; the lock is not for that. */
+			mutex_unlock(&lnet->lock);
+			lunatik_state_put(state);
+			mutex_lock(&lnet->lock);
+		}
+		if (only)
+			return;
+	}
+}
+
+void lunatik_session_drop_all(struct lunatik_net *lnet)
+{
+	struct session *session;
+	struct hlist_node *next;
+	int bucket;
+
+	mutex_lock(&lnet->lock);
+	hash_for_each_safe(lnet->sessions, bucket, next, session, node)
+		session_drop(lnet, session);
+	mutex_unlock(&lnet->lock);
+}
+
+static struct session *find_dead(struct lunatik_net *lnet, u32 portid)
+{
+	struct session *session;
+
+	hash_for_each_possible(lnet->sessions, session, node, portid)
+		if (session->portid == portid && sock_flag(session->sk, SOCK_DEAD))
+			return session;
+	return NULL;
+}
+
+/* A netlink socket is released: process context, may sleep. */
+static int on_release(struct notifier_block *block, unsigned long event, void *data)
+{
+	struct netlink_notify *notify = data;
+	struct lunatik_net *lnet;
+	struct session *session;
+
+	if (event != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC)
+		return NOTIFY_DONE;
+	lnet = lunatik_net(notify->net);
+	if (hlist_empty(&lnet->sessions[hash_min(notify->portid, LUNATIK_SESSION_BITS)]))
+		return NOTIFY_DONE;
+	mutex_lock(&lnet->lock);
+	session = find_dead(lnet, notify->portid);
+	if (session)
+		session_drop(lnet, session);
+	mutex_unlock(&lnet->lock);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block release_notifier = {
+	.notifier_call = on_release,
+};
+
+int lunatik_session_publish(struct lunatik_state *state, const char *data, size_t len)
+{
+	struct sk_buff *skb;
+	int delivered = 0;
+	struct ref *ref;
+	void *head;
+
+	state->sent++;
+	if (!READ_ONCE(state->nsubscribers))
+		return 0;
+	skb = genlmsg_new(nla_total_size(len) + nla_total_size(sizeof(state->name)) +
+			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)), GFP_KERNEL);
+	if (!skb)
+		return -ENOMEM;
+	head = genlmsg_put(skb, 0, 0, &lunatik_family, 0, LUNATIK_CMD_SENDDATA);
+	if (!head || nla_put_string(skb, LUNATIK_A_STATE_NAME, state->name) ||
+	    nla_put_u32(skb, LUNATIK_A_STATE_ID, state->id) ||
+	    nla_put(skb, LUNATIK_A_SEQUENCE, sizeof(u64), &state->sent) ||
+	    nla_put(skb, LUNATIK_A_DATA, len, data)) {
+		kfree_skb(skb);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, head);
+
+	spin_lock_bh(&state->subscribers_lock);
+	list_for_each_entry(ref, &state->subscribers, subscriber) {
+		struct sk_buff *clone = skb_clone(skb, GFP_ATOMIC);
+
+		if (clone && !genlmsg_unicast(state->lnet->net, clone, ref->session->portid))
+			delivered++;
+	}
+	spin_unlock_bh(&state->subscribers_lock);
+	kfree_skb(skb);
+	return delivered;
+}
+
+int __init lunatik_session_init(void)
+{
+	return netlink_register_notifier(&release_notifier);
+}
+
+void lunatik_session_uninit(void)
+{
+	netlink_unregister_notifier(&release_notifier);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Sessions and their references. A session here is one netlink socket that holds
+ * references to states; it dies with the socket. Sockets of one client say that
+ * they belong together by the port id of its control channel.
+ */
+#ifndef LUNATIK_SESSION_H
+#define LUNATIK_SESSION_H
+
+#include <linux/types.h>
+
+struct lunatik_net;
+struct lunatik_state;
+struct sk_buff;
+
+/* The socket that a request came from. */
+struct lunatik_peer {
+	struct sock *sk;
+	u32 portid;
+	u32 control;	/* port id of its client's control channel */
+};
+
+/*
+ * Gives the peer one more reference to a linked state, and makes it a subscriber
+ * if asked to. Under lnet->lock. -ENOMEM.
+ */
+int lunatik_session_ref(struct lunatik_state *state, const struct lunatik_peer *peer,
+			bool subscribe);
+
+/*
+ * Takes one reference from the peer; with the last one its subscription goes,
+ * too. Under lnet->lock. -ENOENT when it has none. An ephemeral state without
+ * references is unlinked: true in *last, and the caller puts the tables' use.
+ */
+int lunatik_session_unref(struct lunatik_state *state, const struct lunatik_peer *peer, bool *last);
+
+/* Whether anyone but the peer's client holds the state. Under lnet->lock. */
+bool lunatik_session_others(const struct lunatik_state *state, const struct lunatik_peer *peer);
+
+/* Drops all references to a state that is being unlinked. Under lnet->lock. */
+void lunatik_session_forget(struct lunatik_state *state);
+
+/* Drops all sessions of a namespace. */
+void lunatik_session_drop_all(struct lunatik_net *lnet);
+
+/*
+ * Sends data to every subscriber of the state. Never sleeps for a subscriber: one
+ * whose socket is full loses the message and is told so by its socket. How many
+ * got it, or -ENOMEM.
+ */
+int lunatik_session_publish(struct lunatik_state *state, const char *data, size_t len);
+
+int lunatik_session_init(void);
+void lunatik_session_uninit(void);
+
+#endif

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/err.h>
+#include <linux/jhash.h>
+#include <linux/ktime.h>
+#include <linux/rhashtable.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/ktime.h>
+
+#include "event.h"
+#include "lib/lib.h"
+#include "netns.h"
+#include "params.h"
+#include "session.h"
+#include "state.h"
+
+/* States of all namespaces by namespace and name, so that a namespace costs nothing. */
+static struct rhashtable names;
+
+struct name_key {
+	const struct lunatik_net *lnet;
+	const char *name;
+};
+
+static u32 hash_name(const struct lunatik_net *lnet, const char *name, u32 seed)
+{
+	return jhash(name, strlen(name), seed ^ hash_ptr(lnet, 32));
+}
+
+static u32 hash_key(const void *data, u32 len, u32 seed)
+{
+	const struct name_key *key = data;
+
+	return hash_name(key->lnet, key->name, seed);
+}
+
+static u32 hash_state(const void *data, u32 len, u32 seed)
+{
+	const struct lunatik_state *state = data;
+
+	return hash_name(state->lnet, state->name, seed);
+}
+
+static int compare(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct name_key *key = arg->key;
+	const struct lunatik_state *state = obj;
+
+	return state->lnet != key->lnet || strcmp(state->name, key->name);
+}
+
+static const struct rhashtable_params names_params = {
+	.head_offset		= offsetof(struct lunatik_state, by_name),
+	.hashfn			= hash_key,
+	.obj_hashfn		= hash_state,
+	.obj_cmpfn		= compare,
+	.automatic_shrinking	= true,
+};
+
+struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *name, u32 max_alloc,
+					u32 flags, u32 timeout)
+{
+	struct lunatik_state *state;
+	int err = -ENOMEM;
+
+	state = kzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
+	if (!state)
+		return ERR_PTR(-ENOMEM);
+	state->lnet = lnet;
+	state->flags = flags;
+	state->timeout = timeout;
+	state->created = ktime_get_real_ns();
+	strscpy(state->name, name, sizeof(state->name));
+	refcount_set(&state->users, 1);
+	init_waitqueue_head(&state->waiters);
+	INIT_LIST_HEAD(&state->refs);
+	spin_lock_init(&state->subscribers_lock);
+	INIT_LIST_HEAD(&state->subscribers);
+	lunatik_deadline_init(&state->deadline, &state->closing);
+	lunatik_log_init(&state->log);
+	lunatik_heap_init(&state->heap, lnet, max_alloc);
+
+	if (!lunatik_heap_charge(&state->heap, sizeof(*state))) {
+		err = -EDQUOT;
+		goto err_charge;
+	}
+	state->L = lunatik_lib_newstate(state);
+	if (!state->L) {
+		/* A fresh state fits into the least MAX_ALLOC, so it is not the cap. */
+		if (atomic64_read(&lnet->charged) + LUNATIK_MAX_ALLOC_MIN > lunatik_max_total_alloc())
+			err = -EDQUOT;
+		goto err_lua;
+	}
+	return state;
+
+err_lua:
+	lunatik_heap_uncharge(&state->heap, sizeof(*state));
+err_charge:
+	lunatik_heap_uninit(&state->heap);
+	kfree(state);
+	return ERR_PTR(err);
+}
+
+static void state_free(struct lunatik_state *state)
+{
+	might_sleep();
+	lua_close(state->L);
+	lunatik_log_free(&state->log, &state->heap);
+	lunatik_heap_uncharge(&state->heap, sizeof(*state));
+	lunatik_heap_uninit(&state->heap);
+	kfree_rcu(state, rcu);
+}
+
+int lunatik_state_link(struct lunatik_state *state)
+{
+	struct lunatik_net *lnet = state->lnet;
+	int err;
+
+	lockdep_assert_held(&lnet->lock);
+	if (lnet->nstates >= lunatik_max_states())
+		return -EDQUOT;
+	/* The id first, so that whoever finds the state by name sees it. */
+	err = xa_alloc_cyclic(&lnet->states, &state->id, NULL, xa_limit_32b, &lnet->next_id,
+			      GFP_KERNEL_ACCOUNT);
+	if (err < 0)
+		return err == -EBUSY ? -EDQUOT : err;
+	err = rhashtable_lookup_insert_key(&names,
+					   &(struct name_key){ lnet, state->name },
+					   &state->by_name, names_params);
+	if (err) {
+		xa_release(&lnet->states, state->id);
+		return err == -EEXIST ? err : -ENOMEM;
+	}
+	/* Into the place reserved above: cannot fail. */
+	xa_store(&lnet->states, state->id, state, GFP_KERNEL);
+	WRITE_ONCE(lnet->nstates, lnet->nstates + 1);
+	lnet->generation += 2;
+	return 0;
+}
+
+void lunatik_state_unlink(struct lunatik_state *state)
+{
+	struct lunatik_net *lnet = state->lnet;
+
+	lockdep_assert_held(&lnet->lock);
+	WRITE_ONCE(state->closing, true);
+	rhashtable_remove_fast(&names, &state->by_name, names_params);
+	xa_erase(&lnet->states, state->id);
+	WRITE_ONCE(lnet->nstates, lnet->nstates - 1);
+	lnet->generation += 2;
+	lunatik_session_forget(state);
+	wake_up_all(&state->waiters);
+	lunatik_event_closed(state);
+}
+
+struct lunatik_state *lunatik_state_by_name(struct lunatik_net *lnet, const char *name)
+{
+	struct lunatik_state *state;
+
+	rcu_read_lock();
+	state = rhashtable_lookup(&names, &(struct name_key){ lnet, name }, names_params);
+	if (state && !refcount_inc_not_zero(&state->users))
+		state = NULL;
+	rcu_read_unlock();
+	return state;
+}
+
+struct lunatik_state *lunatik_state_by_id(struct lunatik_net *lnet, u32 id)
+{
+	struct lunatik_state *state;
+
+	rcu_read_lock();
+	state = xa_load(&lnet->states, id);
+	if (state && !refcount_inc_not_zero(&state->users))
+		state = NULL;
+	rcu_read_unlock();
+	return state;
+}
+
+void lunatik_state_put(struct lunatik_state *state)
+{
+	if (refcount_dec_and_test(&state->users))
+		state_free(state);
+}
+
+static bool trylock(struct lunatik_state *state)
+{
+	return !test_and_set_bit_lock(0, &state->locked);
+}
+
+static int wait_for_lock(struct lunatik_state *state, u64 end)
+{
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	for (;;) {
+		u64 now = ktime_get_ns();
+
+		prepare_to_wait_exclusive(&state->waiters, &wait, TASK_KILLABLE);
+		if (READ_ONCE(state->closing)) {
+			err = -ESHUTDOWN;
+			break;
+		}
+		if (trylock(state))
+			break;
+		if (fatal_signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
+		if (now >= end) {
+			err = -ETIME;
+			break;
+		}
+		schedule_timeout(nsecs_to_jiffies(end - now) + 1);
+	}
+	finish_wait(&state->waiters, &wait);
+	/* Who gives up may have been the one that was woken. */
+	if (err)
+		wake_up(&state->waiters);
+	return err;
+}
+
+int lunatik_state_lock(struct lunatik_state *state, u64 end)
+{
+	might_sleep();
+	if (!trylock(state)) {
+		int err = wait_for_lock(state, end);
+
+		if (err)
+			return err;
+	}
+	if (READ_ONCE(state->closing)) {
+		lunatik_state_unlock(state);
+		return -ESHUTDOWN;
+	}
+	return 0;
+}
+
+void lunatik_state_unlock(struct lunatik_state *state)
+{
+	clear_bit_unlock(0, &state->locked);
+	if (wq_has_sleeper(&state->waiters))
+		wake_up(&state->waiters);
+}
+
+void lunatik_state_close_all(struct lunatik_net *lnet)
+{
+	struct lunatik_state *state;
+	unsigned long id;
+
+	xa_for_each(&lnet->states, id, state) {
+		mutex_lock(&lnet->lock);
+		lunatik_state_unlink(state);
+		mutex_unlock(&lnet->lock);
+		lunatik_state_put(state);
+	}
+}
+
+void lunatik_state_stop_all(void)
+{
+	struct rhashtable_iter iter;
+	struct lunatik_state *state;
+
+	rhashtable_walk_enter(&names, &iter);
+	rhashtable_walk_start(&iter);
+	while ((state = rhashtable_walk_next(&iter)))
+		/* -EAGAIN: the table is being resized; the walk starts over. */
+		if (!IS_ERR(state))
+			WRITE_ONCE(state->closing, true);
+	rhashtable_walk_stop(&iter);
+	rhashtable_walk_exit(&iter);
+}
+
+int __init lunatik_state_init(void)
+{
+	return rhashtable_init(&names, &names_params);
+}
+
+void lunatik_state_uninit(void)
+{
+	rhashtable_destroy(&names);
+}
