@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `lunatikctl`: Lua states inside the Linux kernel, from the shell.
+#![forbid(unsafe_code)]
+
+mod args;
+mod context;
+mod data;
+mod failure;
+mod input;
+mod log;
+mod module;
+mod netns;
+mod output;
+mod run;
+mod state;
+mod text;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let mut context = context::Context::new(cli.netns, cli.json);
+    let result = cli.command.run(&mut context);
+    match result.and_then(|()| context.out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            context.out.fail(&failure);
+            failure.status().into()
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use std::io::{self, Write};
+
+use lunatik::{Error, Info};
+
+use super::loaded;
+use crate::{context::Context, failure::Result, units};
+
+/// Show the module, what the namespace uses, and its limits
+///
+/// Unlike the other commands this one does not load the module; the exit status
+/// is 3 when it is not loaded.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+impl Args {
+    #[expect(clippy::unused_self, reason = "commands are run alike")]
+    pub(crate) fn run(self, context: &mut Context) -> Result<()> {
+        if loaded() == Some(false) {
+            return Err(Error::ModuleMissing.into());
+        }
+        let info = context.session()?.info()?;
+        context.out.print(&info, |out| write(out, &info))
+    }
+}
+
+fn write(out: &mut dyn Write, info: &Info) -> io::Result<()> {
+    writeln!(out, "module: loaded")?;
+    writeln!(out, "version: {}", info.version)?;
+    writeln!(out, "lua_version: {}", info.lua_version)?;
+    writeln!(out, "states: {} of {}", info.states, info.max_states)?;
+    writeln!(
+        out,
+        "alloc: {} of {}",
+        units::round(info.alloc),
+        units::round(info.max_total_alloc)
+    )?;
+    writeln!(out, "max_alloc: {}", units::exact(info.max_alloc))?;
+    writeln!(out, "timeout: {}", units::limit(info.timeout))?;
+    writeln!(out, "max_timeout: {}", units::limit(info.max_timeout))
+}
