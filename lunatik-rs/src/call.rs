@@ -169,3 +169,119 @@ pub(crate) fn run(
 fn join(text: &mut Option<Vec<u8>>, part: &[u8]) {
     text.get_or_insert_default().extend_from_slice(part);
 }
+
+#[cfg(test)]
+mod tests {
+    use neli::consts::nl::NlmF;
+
+    use super::*;
+    use crate::{
+        ErrorKind, Session,
+        fake::{attr, done, error, reply},
+    };
+
+    const CMD: lunatik_cmd = lunatik_cmd::LUNATIK_CMD_DOSTRING;
+
+    fn answered(datagrams: &[Vec<u8>]) -> Result<Vec<Value>> {
+        let (session, kernel) = Session::fake();
+        for datagram in datagrams {
+            kernel.send(datagram).expect("room");
+        }
+        session.state("fw").do_string("return")
+    }
+
+    #[test]
+    fn success_without_results_has_no_answer() {
+        assert_eq!(answered(&[]).expect("success"), []);
+    }
+
+    #[test]
+    fn failing_script_gives_one_error() {
+        let said = [
+            attr(lunatik_attr::LUNATIK_A_ERROR, b"fw:1: boom"),
+            attr(lunatik_attr::LUNATIK_A_TRACEBACK, b"stack traceback:"),
+        ]
+        .concat();
+        let none = NlmF::empty();
+        let whole = [reply(none, 1, CMD, &said), error(1, libc::EREMOTEIO, &[])];
+        let parts = [
+            reply(NlmF::MULTI, 1, CMD, &said[..16]),
+            reply(NlmF::MULTI, 1, CMD, &said[16..]),
+            done(1, libc::EREMOTEIO, &[]),
+        ];
+        for datagrams in [&whole[..], &parts] {
+            let error = answered(datagrams).expect_err("the script failed");
+            assert_eq!(error.kind(), ErrorKind::Script);
+            let lua = error.lua().expect("Lua said something");
+            assert_eq!(lua.message(), "fw:1: boom");
+            assert_eq!(lua.traceback().as_deref(), Some("stack traceback:"));
+            assert_eq!(error.to_string(), "fw:1: boom (EREMOTEIO)");
+        }
+    }
+
+    #[test]
+    fn failure_before_the_script_runs_has_no_lua_error() {
+        let error = answered(&[error(1, libc::ESHUTDOWN, &[])]).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        assert_eq!(error.lua(), None);
+    }
+
+    #[test]
+    fn long_script_goes_whole_in_several_attributes() {
+        let code: Vec<u8> = (0..=250u8).cycle().take(limits::CODE).collect();
+        let (session, kernel) = Session::fake();
+        kernel.set_nonblocking(false).expect("a socket");
+        let kernel = std::thread::spawn(move || {
+            let mut request = vec![0; 1 << 20];
+            let length = kernel.recv(&mut request).expect("sent");
+            request.truncate(length);
+            request
+        });
+        session
+            .state("fw")
+            .call(&code)
+            .chunk_name("=x")
+            .run()
+            .expect("success");
+        let request = kernel.join().expect("no panic");
+        let message = crate::wire::Messages(&request).next().expect("one");
+        let (_, attrs) = message.expect("well-formed").genl().expect("a command");
+        let mut sent = Vec::new();
+        for attr in attrs.map(|attr| attr.expect("well-formed")) {
+            match lunatik_attr::from(attr.kind) {
+                lunatik_attr::LUNATIK_A_CODE => sent.extend_from_slice(attr.payload),
+                lunatik_attr::LUNATIK_A_CHUNK_NAME => assert_eq!(attr.payload, b"=x\0"),
+                lunatik_attr::LUNATIK_A_STATE_NAME => assert_eq!(attr.payload, b"fw\0"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(sent == code);
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_and_said() {
+        let (session, _kernel) = Session::fake();
+        let state = session.state("fw");
+        let code = vec![b' '; limits::CODE + 1];
+        let name = "=".repeat(limits::CHUNK_NAME + 1);
+        for (error, text) in [
+            (
+                state.do_string(&code).expect_err("refused"),
+                "CODE is 262145 bytes, the limit is 262144 (EMSGSIZE)",
+            ),
+            (
+                state.call("").chunk_name(&name).run().expect_err("refused"),
+                "CHUNK_NAME is 256 bytes, the limit is 255 (EMSGSIZE)",
+            ),
+            (
+                state
+                    .send_data(vec![0; limits::DATA + 1])
+                    .expect_err("refused"),
+                "DATA is 61441 bytes, the limit is 61440 (EMSGSIZE)",
+            ),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::TooLarge);
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}

@@ -368,3 +368,281 @@ fn refusal(code: i32, tlvs: &[u8], request: &[u8]) -> Error {
     }
     Error::Refused(Box::new(refusal))
 }
+
+#[cfg(test)]
+impl Channel {
+    /// For what comes unasked.
+    pub(crate) fn fake(socket: Socket) -> Self {
+        let mut channel = Self::over(socket, crate::fake::FAMILY);
+        channel.unasked = Some(VecDeque::new());
+        channel
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::ErrorKind::WouldBlock,
+        os::unix::net::UnixDatagram,
+        time::{Duration, Instant},
+    };
+
+    use lunatik_sys::lunatik_attr;
+
+    use super::*;
+    use crate::{
+        ErrorKind,
+        fake::{self, FAMILY, done, error, message, tlv},
+    };
+
+    fn channel() -> (Channel, UnixDatagram) {
+        let (socket, kernel) = Socket::pair();
+        (Channel::over(socket, FAMILY), kernel)
+    }
+
+    /// A reply with one `STATE_ID`.
+    fn reply(flags: NlmF, sequence: u32, id: u32) -> Vec<u8> {
+        fake::reply(
+            flags,
+            sequence,
+            lunatik_cmd::LUNATIK_CMD_GETSTATE,
+            &tlv(3, &id.to_ne_bytes()),
+        )
+    }
+
+    /// What a request reads when the kernel answers with these datagrams.
+    fn answered(answer: Answer, datagrams: &[Vec<u8>]) -> Result<(Vec<u32>, bool)> {
+        let (mut channel, kernel) = channel();
+        for datagram in datagrams {
+            kernel.send(datagram).expect("room");
+        }
+        let mut ids = Vec::new();
+        let interrupted = channel.request(
+            lunatik_cmd::LUNATIK_CMD_GETSTATE,
+            answer,
+            |request| request.u32(lunatik_attr::LUNATIK_A_MAX_ALLOC, 7),
+            |attrs| {
+                for attr in attrs {
+                    ids.push(attr?.u32()?);
+                }
+                Ok(Next::End)
+            },
+        )?;
+        Ok((ids, interrupted))
+    }
+
+    #[test]
+    fn only_the_flags_that_the_family_takes_are_sent() {
+        for (answer, flags) in [
+            (Answer::Ack, 1 | 4),
+            (Answer::Reply, 1),
+            (Answer::Maybe, 1),
+            (Answer::Dump, 1 | 0x300),
+        ] {
+            let (mut channel, kernel) = channel();
+            for datagram in [
+                reply(NlmF::empty(), 1, 1),
+                error(1, 0, &[]),
+                done(1, 0, &[]),
+            ] {
+                kernel.send(&datagram).expect("room");
+            }
+            let cmd = lunatik_cmd::LUNATIK_CMD_GETSTATE;
+            channel
+                .request(cmd, answer, |_| Ok(()), |_| Ok(Next::End))
+                .expect("answered");
+            let mut request = [0; 64];
+            let length = kernel.recv(&mut request).expect("sent");
+            assert_eq!(length, 20);
+            assert_eq!(u16::from_ne_bytes([request[6], request[7]]), flags);
+        }
+    }
+
+    #[test]
+    fn answers_end_where_they_should() {
+        let none = NlmF::empty();
+        let whole = |answer, datagrams: &[Vec<u8>]| {
+            let (ids, interrupted) = answered(answer, datagrams).expect("success");
+            assert!(!interrupted);
+            ids
+        };
+        assert!(whole(Answer::Ack, &[error(1, 0, &[])]).is_empty());
+        assert_eq!(whole(Answer::Reply, &[reply(none, 1, 5)]), [5]);
+        assert_eq!(whole(Answer::Maybe, &[reply(none, 1, 5)]), [5]);
+        assert!(whole(Answer::Maybe, &[]).is_empty());
+        let parts = [
+            [reply(NlmF::MULTI, 1, 1), reply(NlmF::MULTI, 1, 2)].concat(),
+            reply(NlmF::MULTI, 1, 3),
+            done(1, 0, &[]),
+        ];
+        for answer in [Answer::Reply, Answer::Maybe, Answer::Dump] {
+            assert_eq!(whole(answer, &parts), [1, 2, 3]);
+        }
+        assert!(whole(Answer::Dump, &[done(1, 0, &[])]).is_empty());
+    }
+
+    #[test]
+    fn what_answers_other_requests_is_skipped() {
+        let (ids, _) = answered(
+            Answer::Reply,
+            &[
+                reply(NlmF::empty(), 9, 1),
+                error(8, libc::EPERM, &[]),
+                done(7, libc::EPERM, &[]),
+                [reply(NlmF::empty(), 0, 2), reply(NlmF::empty(), 1, 3)].concat(),
+            ],
+        )
+        .expect("success");
+        assert_eq!(ids, [3]);
+    }
+
+    #[test]
+    fn errors_have_what_the_kernel_says() {
+        let text = tlv(1, b"MAX_ALLOC must be 32768 to 65536 bytes\0");
+        let offset = tlv(2, &20u32.to_ne_bytes());
+        let tlvs = [text, offset].concat();
+        for datagram in [error(1, libc::ERANGE, &tlvs), done(1, libc::ERANGE, &tlvs)] {
+            let error = answered(Answer::Reply, &[datagram]).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::OutOfRange);
+            let Error::Refused(refusal) = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(
+                refusal.message(),
+                Some("MAX_ALLOC must be 32768 to 65536 bytes")
+            );
+            assert_eq!(refusal.offset(), Some(20));
+            assert_eq!(refusal.attribute(), Some("MAX_ALLOC"));
+        }
+        let missing = tlv(NLMSGERR_ATTR_MISS_TYPE, &6u32.to_ne_bytes());
+        let error =
+            answered(Answer::Maybe, &[error(1, libc::EINVAL, &missing)]).expect_err("refused");
+        assert_eq!(error.to_string(), "malformed request: CODE (EINVAL)");
+    }
+
+    #[test]
+    fn interrupted_dump_says_so() {
+        let datagrams = [reply(NlmF::MULTI | NlmF::DUMP_INTR, 1, 1), done(1, 0, &[])];
+        let (_, interrupted) = answered(Answer::Dump, &datagrams).expect("success");
+        assert!(interrupted);
+    }
+
+    #[test]
+    fn malformed_answers_are_errors() {
+        for datagram in [
+            vec![1, 2, 3],
+            message(FAMILY, NlmF::empty(), 1, &[]),
+            message(FAMILY, NlmF::empty(), 1, &[4, 1, 0, 0, 3, 0, 0, 0]),
+            message(99, NlmF::empty(), 1, &[0; 8]),
+            message(4, NlmF::empty(), 1, &[]),
+            message(2, NlmF::empty(), 1, &[1, 2]),
+        ] {
+            let error =
+                answered(Answer::Reply, std::slice::from_ref(&datagram)).expect_err("malformed");
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{datagram:?}");
+        }
+    }
+
+    #[test]
+    fn channel_goes_on_after_a_reply_that_could_not_be_read() {
+        let (mut channel, kernel) = channel();
+        for datagram in [
+            reply(NlmF::MULTI, 1, 1),
+            reply(NlmF::MULTI, 1, 2),
+            done(1, 0, &[]),
+            reply(NlmF::empty(), 2, 3),
+        ] {
+            kernel.send(&datagram).expect("room");
+        }
+        let cmd = lunatik_cmd::LUNATIK_CMD_GETSTATE;
+        let unreadable = channel.request(
+            cmd,
+            Answer::Dump,
+            |_| Ok(()),
+            |_| Err(Error::protocol("as a test")),
+        );
+        assert!(unreadable.is_err());
+        let mut replies = 0;
+        channel
+            .request(
+                cmd,
+                Answer::Reply,
+                |_| Ok(()),
+                |_| {
+                    replies += 1;
+                    Ok(Next::End)
+                },
+            )
+            .expect("the answer to the second request");
+        assert_eq!(replies, 1);
+    }
+
+    #[test]
+    fn requests_that_are_not_sent_leave_nothing_behind() {
+        let (mut channel, kernel) = channel();
+        let refused = channel.request(
+            lunatik_cmd::LUNATIK_CMD_DOSTRING,
+            Answer::Maybe,
+            |_| Err(Error::too_large("CODE", 2, 1)),
+            |_| Ok(Next::End),
+        );
+        assert_eq!(
+            refused.expect_err("refused").to_string(),
+            "CODE is 2 bytes, the limit is 1 (EMSGSIZE)"
+        );
+        let nothing = kernel.recv(&mut [0; 64]).expect_err("nothing was sent");
+        assert_eq!(nothing.kind(), WouldBlock);
+    }
+
+    #[test]
+    fn what_comes_unasked_waits_in_order() {
+        let (socket, kernel) = Socket::pair();
+        let mut channel = Channel::fake(socket);
+        let none = NlmF::empty();
+        for datagram in [
+            reply(none, 0, 1),
+            reply(none, 1, 100),
+            [reply(none, 0, 2), reply(none, 0, 3)].concat(),
+            message(99, none, 0, &[0; 4]),
+        ] {
+            kernel.send(&datagram).expect("room");
+        }
+        let cmd = lunatik_cmd::LUNATIK_CMD_GETSTATE;
+        channel
+            .request(cmd, Answer::Reply, |_| Ok(()), |_| Ok(Next::End))
+            .expect("answered");
+        let mut next = |wait| {
+            channel
+                .unasked(wait, |_, mut attrs| {
+                    attrs.next().map(|attr| attr?.u32()).transpose()
+                })
+                .expect("well-formed")
+        };
+        assert_eq!(next(Wait::Forever), Some(1));
+        assert_eq!(next(Wait::No), Some(2));
+        assert_eq!(next(Wait::Forever), Some(3));
+        assert_eq!(next(Wait::No), None);
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert_eq!(next(Wait::Until(soon)), None);
+        assert!(Instant::now() >= soon);
+        kernel.send(&reply(none, 0, 4)).expect("room");
+        assert_eq!(next(Wait::Until(Instant::now())), Some(4));
+    }
+
+    #[test]
+    fn datagram_that_does_not_fit_is_an_error() {
+        let (socket, kernel) = Socket::pair();
+        kernel.send(&[0; 32]).expect("room");
+        let error = socket
+            .receive(&mut [0; 16], Wait::Forever)
+            .expect_err("cut");
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+    }
+
+    #[test]
+    fn sequence_numbers_skip_what_is_unasked() {
+        let (mut channel, _kernel) = channel();
+        channel.sequence = u32::MAX;
+        assert_eq!(channel.next_sequence(), 1);
+    }
+}

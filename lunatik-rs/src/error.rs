@@ -437,3 +437,123 @@ impl serde::Serialize for LuaError {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(errno: i32, message: Option<&str>) -> Refusal {
+        Refusal {
+            errno,
+            message: message.map(Into::into),
+            offset: None,
+            attribute: None,
+            lua: None,
+        }
+    }
+
+    #[test]
+    fn each_errno_of_the_protocol_has_a_kind_of_its_own() {
+        let errnos = [
+            libc::EPERM,
+            libc::EEXIST,
+            libc::ENOENT,
+            libc::EINVAL,
+            libc::ERANGE,
+            libc::EDQUOT,
+            libc::EBUSY,
+            libc::ENOEXEC,
+            libc::ENOMEM,
+            libc::ETIME,
+            libc::EINTR,
+            libc::EMSGSIZE,
+            libc::EREMOTEIO,
+            libc::ENOTCONN,
+            libc::ESHUTDOWN,
+        ];
+        let mut kinds = std::collections::HashSet::new();
+        for errno in errnos {
+            let error = Error::Refused(Box::new(refused(errno, None)));
+            assert!(kinds.insert(error.kind()), "{errno}");
+            assert_ne!(error.kind(), ErrorKind::Other, "{errno}");
+            assert_eq!(error.errno(), Some(errno));
+            let name = error.errno_name().expect("the protocol's have names");
+            let text = error.to_string();
+            assert!(text.ends_with(&format!(" ({name})")), "{text}");
+            assert!(!text.contains('\n') && !text.contains(". "), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_is_one_small_line() {
+        let line = |refusal: Refusal| Error::Refused(Box::new(refusal)).to_string();
+        assert_eq!(
+            line(refused(
+                libc::ENOENT,
+                Some("no such state in this namespace")
+            )),
+            "no such state in this namespace (ENOENT)"
+        );
+        assert_eq!(
+            line(Refusal {
+                attribute: Some("MAX_ALLOC"),
+                ..refused(libc::ERANGE, Some("Attribute failed policy validation"))
+            }),
+            "attribute failed policy validation: MAX_ALLOC (ERANGE)"
+        );
+        assert_eq!(
+            line(Refusal {
+                attribute: Some("MAX_ALLOC"),
+                ..refused(libc::ERANGE, Some("MAX_ALLOC must be 32768 to 65536 bytes"))
+            }),
+            "MAX_ALLOC must be 32768 to 65536 bytes (ERANGE)"
+        );
+        assert_eq!(
+            line(Refusal {
+                lua: Some(LuaError {
+                    message: b"fw:1: A\nB\x1b[31m".to_vec(),
+                    traceback: None
+                }),
+                ..refused(libc::EREMOTEIO, None)
+            }),
+            "fw:1: A\\nB\\u{1b}[31m (EREMOTEIO)"
+        );
+        assert_eq!(line(refused(9999, None)), "the kernel refused (errno 9999)");
+    }
+
+    #[test]
+    fn other_errors_name_their_errno_too() {
+        let io = Error::io(
+            "cannot open a netlink socket",
+            io::Error::from_raw_os_error(libc::EACCES),
+        );
+        assert_eq!(
+            io.to_string(),
+            "cannot open a netlink socket: permission denied (EACCES)"
+        );
+        assert_eq!(io.kind(), ErrorKind::NotPermitted);
+        let netns = Error::NoNamespace {
+            name: "blue".to_owned(),
+            source: io::Error::from_raw_os_error(libc::ENOENT),
+        };
+        assert_eq!(netns.to_string(), "no network namespace blue (ENOENT)");
+        assert!(std::error::Error::source(&netns).is_some());
+        assert_eq!(Error::ModuleMissing.errno_name(), Some("ENOPKG"));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn json_has_what_the_accessors_have() {
+        let error = Error::Refused(Box::new(Refusal {
+            lua: Some(LuaError {
+                message: b"boom".to_vec(),
+                traceback: Some(b"stack".to_vec()),
+            }),
+            ..refused(libc::EREMOTEIO, None)
+        }));
+        assert_eq!(
+            serde_json::to_string(&error).expect("serializes"),
+            r#"{"error":"boom (EREMOTEIO)","kind":"Script","errno":"EREMOTEIO","lua":{"message":"boom","traceback":"stack"}}"#
+        );
+    }
+}

@@ -96,3 +96,78 @@ fn read(payload: &[u8]) -> Result<Family, DeError> {
     }
     Ok(family)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn attr(kind: u16, payload: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(4 + payload.len()).expect("short");
+        let mut bytes = Vec::new();
+        bytes.extend(length.to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn request_asks_for_the_family_by_name() {
+        let mut buffer = vec![1, 2, 3];
+        request(7, &mut buffer).expect("fits");
+        let mut expected = Vec::new();
+        expected.extend(40u32.to_ne_bytes());
+        expected.extend(16u16.to_ne_bytes());
+        expected.extend(1u16.to_ne_bytes());
+        expected.extend(7u32.to_ne_bytes());
+        expected.extend(0u32.to_ne_bytes());
+        expected.extend([3, 2, 0, 0]);
+        expected.extend(attr(2, b"lunatik_family\0"));
+        assert_eq!(buffer, expected);
+    }
+
+    #[test]
+    fn answer_tells_the_numbers() {
+        let group = |index, name: &[u8], id: u32| {
+            attr(index, &[attr(1, name), attr(2, &id.to_ne_bytes())].concat())
+        };
+        let answer = [
+            vec![1, 2, 0, 0],
+            attr(2, b"lunatik_family\0"),
+            attr(1, &31u16.to_ne_bytes()),
+            attr(
+                7,
+                &[group(1, b"events\0", 5), group(2, b"log\0", 40)].concat(),
+            ),
+        ];
+        let family = parse(&answer.concat()).expect("well-formed");
+        let expected = Family {
+            id: 31,
+            events: 5,
+            log: 40,
+        };
+        assert_eq!(family, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn any_attribute_length_is_read_or_refused(
+            attrs in prop::collection::vec((0u16..12, 0u16..9, prop::collection::vec(any::<u8>(), 0..12)), 0..8)
+        ) {
+            let mut bytes = vec![1, 2, 0, 0];
+            for (len, kind, payload) in attrs {
+                bytes.extend(len.to_ne_bytes());
+                bytes.extend(kind.to_ne_bytes());
+                bytes.extend(payload);
+            }
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -37,6 +37,8 @@ mod channel;
 mod description;
 mod error;
 mod events;
+#[cfg(test)]
+mod fake;
 mod family;
 mod log;
 mod netns;

@@ -358,8 +358,120 @@ pub(crate) fn put_timeout(request: &mut Request<'_>, timeout: Option<Duration>) 
     request.u32(lunatik_attr::LUNATIK_A_TIMEOUT, microseconds)
 }
 
+#[cfg(test)]
+impl Session {
+    /// A session with the other end of a socket pair for the kernel.
+    pub(crate) fn fake() -> (Self, std::os::unix::net::UnixDatagram) {
+        let (socket, kernel) = crate::socket::Socket::pair();
+        let session = Self(Arc::new(Inner {
+            channel: Mutex::new(Channel::fake(socket)),
+            family: Family {
+                id: crate::fake::FAMILY,
+                events: 1,
+                log: 2,
+            },
+            netns: Netns::Current,
+            port: 1,
+            cookie: None,
+        }));
+        (session, kernel)
+    }
+}
+
 const _: () = {
     const fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<Session>();
     is_send_and_sync::<State>();
 };
+
+#[cfg(test)]
+mod tests {
+    use neli::consts::nl::NlmF;
+
+    use super::*;
+    use crate::{
+        ErrorKind,
+        fake::{done, message},
+    };
+
+    #[test]
+    fn listing_is_read_again_while_it_changes() {
+        let (session, kernel) = Session::fake();
+        let (multi, interrupted) = (NlmF::MULTI, NlmF::MULTI | NlmF::DUMP_INTR);
+        kernel
+            .send(&message(3, interrupted, 1, &[0; 4]))
+            .expect("room");
+        kernel.send(&message(3, multi, 2, &[0; 4])).expect("room");
+        assert_eq!(session.states().expect("the second is whole"), []);
+    }
+
+    #[test]
+    fn listing_that_keeps_changing_is_an_error() {
+        let (session, kernel) = Session::fake();
+        // More answers than a socket pair queues.
+        let answering = std::thread::spawn(move || {
+            kernel.set_nonblocking(false).expect("a socket");
+            let flags = NlmF::MULTI | NlmF::DUMP_INTR;
+            for sequence in (1..).take(DUMP_TRIES) {
+                kernel.recv(&mut [0; 64]).expect("a request");
+                kernel
+                    .send(&message(3, flags, sequence, &[0; 4]))
+                    .expect("room");
+            }
+        });
+        let error = session.states().expect_err("never whole");
+        assert_eq!(error.kind(), ErrorKind::Inconsistent);
+        answering.join().expect("no panic");
+    }
+
+    #[test]
+    fn timeouts_are_whole_microseconds_never_less() {
+        let sent = |timeout| {
+            let (session, kernel) = Session::fake();
+            kernel.send(&done(1, libc::EPERM, &[])).expect("room");
+            let error = session
+                .new_state("a")
+                .timeout(timeout)
+                .create()
+                .expect_err("refused");
+            if error.kind() != ErrorKind::NotPermitted {
+                return Err(error.kind());
+            }
+            let mut request = [0; 64];
+            let length = kernel.recv(&mut request).expect("sent");
+            let timeout = request[..length].last_chunk().expect("an integer");
+            Ok(u32::from_ne_bytes(*timeout))
+        };
+        assert_eq!(sent(Duration::from_nanos(1)), Ok(1));
+        assert_eq!(sent(Duration::from_nanos(1_000_001)), Ok(1001));
+        assert_eq!(sent(Duration::ZERO), Ok(0));
+        assert_eq!(sent(Duration::from_micros(u32::MAX.into())), Ok(u32::MAX));
+        assert_eq!(
+            sent(Duration::from_secs(1 << 40)),
+            Err(ErrorKind::OutOfRange)
+        );
+    }
+
+    #[test]
+    fn names_that_cannot_be_sent_are_refused() {
+        let (session, _kernel) = Session::fake();
+        let refused = |name: &str| {
+            let error = session.get_state(name).expect_err("refused");
+            (error.kind(), error.to_string())
+        };
+        assert_eq!(
+            refused(&"a".repeat(64)),
+            (
+                ErrorKind::TooLarge,
+                "STATE_NAME is 64 bytes, the limit is 63 (EMSGSIZE)".to_owned()
+            )
+        );
+        assert_eq!(
+            refused("a\0b"),
+            (
+                ErrorKind::Invalid,
+                "STATE_NAME holds a NUL (EINVAL)".to_owned()
+            )
+        );
+    }
+}

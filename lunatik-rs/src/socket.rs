@@ -183,3 +183,18 @@ impl AsFd for Socket {
         unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
     }
 }
+
+#[cfg(test)]
+impl Socket {
+    /// One end of a pair, the other of which plays the kernel.
+    #[expect(unsafe_code, reason = "neli takes its descriptor as a number only")]
+    pub(crate) fn pair() -> (Self, std::os::unix::net::UnixDatagram) {
+        use std::os::fd::{FromRawFd, IntoRawFd};
+
+        let (mine, kernel) = std::os::unix::net::UnixDatagram::pair().expect("a socket pair");
+        kernel.set_nonblocking(true).expect("a socket");
+        // SAFETY: the descriptor is open and nobody else's.
+        let socket = unsafe { NlSocket::from_raw_fd(mine.into_raw_fd()) };
+        (Self(socket), kernel)
+    }
+}

@@ -238,3 +238,149 @@ impl serde::Serialize for Message {
         s.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use neli::consts::nl::NlmF;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        ErrorKind,
+        fake::{attr, reply},
+        socket::Socket,
+        wire,
+    };
+
+    fn description() -> Vec<u8> {
+        let u32 = |kind| attr(kind, &7u32.to_ne_bytes());
+        let u64 = |kind| attr(kind, &9u64.to_ne_bytes());
+        [
+            attr(lunatik_attr::LUNATIK_A_STATE_NAME, b"fw\0"),
+            u32(lunatik_attr::LUNATIK_A_STATE_ID),
+            u32(lunatik_attr::LUNATIK_A_MAX_ALLOC),
+            u32(lunatik_attr::LUNATIK_A_CURR_ALLOC),
+            u32(lunatik_attr::LUNATIK_A_PEAK_ALLOC),
+            u32(lunatik_attr::LUNATIK_A_CONTEXT),
+            u32(lunatik_attr::LUNATIK_A_FLAGS),
+            u32(lunatik_attr::LUNATIK_A_TIMEOUT),
+            u32(lunatik_attr::LUNATIK_A_REFERENCES),
+            u32(lunatik_attr::LUNATIK_A_SUBSCRIBERS),
+            u64(lunatik_attr::LUNATIK_A_RUNS),
+            u64(lunatik_attr::LUNATIK_A_ERRORS),
+            u64(lunatik_attr::LUNATIK_A_DEADLINE_KILLS),
+            u64(lunatik_attr::LUNATIK_A_RUN_TIME),
+            u64(lunatik_attr::LUNATIK_A_CREATED),
+        ]
+        .concat()
+    }
+
+    fn subscription() -> (Subscription, UnixDatagram) {
+        let (socket, kernel) = Socket::pair();
+        let subscription = Subscription {
+            channel: Channel::fake(socket),
+            description: Description::read(Attrs(&description())).expect("well-formed"),
+            sequence: None,
+            closed: false,
+        };
+        (subscription, kernel)
+    }
+
+    fn message(sequence: u64, data: &[u8]) -> Vec<u8> {
+        let attrs = [
+            attr(lunatik_attr::LUNATIK_A_STATE_NAME, b"fw\0"),
+            attr(lunatik_attr::LUNATIK_A_STATE_ID, &7u32.to_ne_bytes()),
+            attr(lunatik_attr::LUNATIK_A_SEQUENCE, &sequence.to_ne_bytes()),
+            attr(lunatik_attr::LUNATIK_A_DATA, data),
+        ];
+        let cmd = lunatik_cmd::LUNATIK_CMD_SENDDATA;
+        reply(NlmF::empty(), 0, cmd, &attrs.concat())
+    }
+
+    fn closed_event(id: u32) -> Vec<u8> {
+        let id = attr(lunatik_attr::LUNATIK_A_STATE_ID, &id.to_ne_bytes());
+        let cmd = lunatik_cmd::LUNATIK_CMD_STATE_CLOSED_NTF;
+        reply(NlmF::empty(), 0, cmd, &id)
+    }
+
+    #[test]
+    fn lost_messages_are_counted() {
+        let (mut subscription, kernel) = subscription();
+        for sequence in [5, 6, 9, 10] {
+            kernel.send(&message(sequence, b"\0data")).expect("room");
+        }
+        let lost = |message: &Message| (message.sequence, message.lost);
+        let messages: Vec<_> = std::iter::from_fn(|| subscription.try_recv().expect("no error"))
+            .map(|message| lost(&message))
+            .collect();
+        assert_eq!(messages, [(5, 0), (6, 0), (9, 2), (10, 0)]);
+    }
+
+    #[test]
+    fn iteration_ends_when_the_state_is_closed() {
+        let (mut subscription, kernel) = subscription();
+        for datagram in [
+            message(1, b"last"),
+            closed_event(8),
+            closed_event(7),
+            message(2, b"of another life"),
+        ] {
+            kernel.send(&datagram).expect("room");
+        }
+        let messages: Vec<_> = subscription
+            .by_ref()
+            .map(|message| message.expect("no error").data)
+            .collect();
+        assert_eq!(messages, [b"last"]);
+        let error = subscription.recv().expect_err("closed");
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        assert_eq!(error.to_string(), "the state was closed (ESHUTDOWN)");
+    }
+
+    #[test]
+    fn malformed_message_ends_iteration_with_an_error() {
+        let (mut subscription, kernel) = subscription();
+        let cmd = lunatik_cmd::LUNATIK_CMD_SENDDATA;
+        kernel
+            .send(&reply(NlmF::empty(), 0, cmd, &[]))
+            .expect("room");
+        let error = subscription
+            .next()
+            .expect("an error")
+            .expect_err("malformed");
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(subscription.next().is_none());
+    }
+
+    #[test]
+    fn description_must_be_complete() {
+        let whole = description();
+        assert!(Description::read(Attrs(&whole)).is_ok());
+        let error = Description::read(Attrs(&whole[..whole.len() - 12])).expect_err("no CREATED");
+        assert_eq!(
+            error.to_string(),
+            "unexpected answer from the kernel: the reply lacks CREATED"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_notification_is_read_or_refused(
+            cmd in 0u8..16,
+            attrs in prop::collection::vec(
+                (0u16..40, prop::collection::vec(any::<u8>(), 0..12)),
+                0..20,
+            ),
+        ) {
+            let attrs: Vec<u8> = attrs
+                .iter()
+                .flat_map(|(kind, payload)| attr((*kind).into(), payload))
+                .collect();
+            let _ = read(cmd.into(), wire::Attrs(&attrs), 7);
+            let _ = Description::read(wire::Attrs(&attrs));
+            let _ = crate::Info::read(wire::Attrs(&attrs));
+        }
+    }
+}

@@ -486,3 +486,258 @@ mod json {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lunatik_sys::lunatik_cmd;
+    use neli::consts::nl::NlmF;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        ErrorKind,
+        wire::{Attrs, Messages},
+    };
+
+    fn encode(values: &[Value]) -> Result<Vec<u8>> {
+        let mut buffer = Vec::new();
+        let cmd = lunatik_cmd::LUNATIK_CMD_DOSTRING;
+        let mut request = Request::new(&mut buffer, 31, NlmF::REQUEST, 1, cmd);
+        for value in values {
+            value.encode(&mut request, lunatik_attr::LUNATIK_A_ARG)?;
+        }
+        request.finish()?;
+        Ok(buffer)
+    }
+
+    fn decode(attrs: Attrs<'_>) -> Result<Vec<Value>> {
+        let mut decoder = Decoder::default();
+        for attr in attrs {
+            decoder.push(attr?)?;
+        }
+        decoder.finish()
+    }
+
+    fn round_trip(values: &[Value]) -> Vec<Value> {
+        let bytes = encode(values).expect("fits");
+        let message = Messages(&bytes).next().expect("one").expect("well-formed");
+        decode(message.genl().expect("a command").1).expect("well-formed")
+    }
+
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(Value::from("deep"), |value, _| Value::sequence([value]))
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            prop::collection::vec(any::<u8>(), 0..64).prop_map(Value::from),
+        ];
+        let depth = u32::try_from(limits::TABLE_DEPTH).expect("small");
+        leaf.prop_recursive(depth, 64, 4, |inner| {
+            let key = inner
+                .clone()
+                .prop_filter("nil is no key", |key| !key.is_nil());
+            prop::collection::vec((key, inner), 0..4).prop_map(Value::Table)
+        })
+    }
+
+    #[test]
+    fn values_cross_whole() {
+        let values = [
+            Value::Nil,
+            Value::from(true),
+            Value::from(false),
+            Value::from(i64::MIN),
+            Value::from(-1),
+            Value::from(0),
+            Value::from(i64::MAX),
+            Value::from(""),
+            Value::from(b"a\0b\0"),
+            Value::from(vec![0xff; limits::STRING]),
+            Value::Table(Vec::new()),
+            Value::table([("x", 2)]),
+            nested(limits::TABLE_DEPTH),
+        ];
+        assert_eq!(round_trip(&values), values);
+        assert_eq!(round_trip(&[]), []);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_and_said() {
+        let refused = |value: Value| {
+            let error = encode(&[value]).expect_err("refused");
+            (error.kind(), error.to_string())
+        };
+        assert_eq!(
+            refused(Value::from(vec![0; limits::STRING + 1])),
+            (
+                ErrorKind::TooLarge,
+                "a string argument is 61441 bytes, the limit is 61440 (EMSGSIZE)".to_owned()
+            )
+        );
+        assert_eq!(
+            refused(nested(limits::TABLE_DEPTH + 1)).0,
+            ErrorKind::TooLarge
+        );
+        assert_eq!(
+            refused(Value::Text(b"function: 0x1".to_vec())).0,
+            ErrorKind::Invalid
+        );
+        assert_eq!(
+            refused(Value::table([((), "nil as a key")])).0,
+            ErrorKind::Invalid
+        );
+    }
+
+    #[test]
+    fn malformed_values_are_refused() {
+        let nest = |kind: lunatik_value, payload: &[u8]| {
+            let mut buffer = Vec::new();
+            let cmd = lunatik_cmd::LUNATIK_CMD_DOSTRING;
+            let mut request = Request::new(&mut buffer, 31, NlmF::REQUEST, 1, cmd);
+            request
+                .nest(lunatik_attr::LUNATIK_A_RESULT, kind.as_u16(), payload)
+                .expect("fits");
+            buffer.split_off(20)
+        };
+        let begin = nest(lunatik_value::LUNATIK_V_TABLE, &[]);
+        let end = nest(lunatik_value::LUNATIK_V_END, &[]);
+        let one = nest(lunatik_value::LUNATIK_V_INTEGER, &1i64.to_ne_bytes());
+        for malformed in [
+            begin.clone(),
+            end.clone(),
+            [begin.clone(), one.clone(), end].concat(),
+            [begin, one].concat(),
+            nest(lunatik_value::LUNATIK_V_INTEGER, &[1, 2, 3]),
+            nest(lunatik_value::LUNATIK_V_BOOLEAN, &[]),
+            nest(lunatik_value(99), &[]),
+            nest(lunatik_value::LUNATIK_V_TABLE, &[]).repeat(limits::TABLE_DEPTH + 1),
+            // A result that holds nothing.
+            vec![4, 0, 9, 0],
+        ] {
+            let error = decode(Attrs(&malformed)).expect_err("malformed");
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{malformed:?}");
+        }
+    }
+
+    #[test]
+    fn display_is_what_print_says() {
+        let print = |value: Value| value.to_string();
+        assert_eq!(print(Value::Nil), "nil");
+        assert_eq!(print(true.into()), "true");
+        assert_eq!(print(i64::MIN.into()), "-9223372036854775808");
+        assert_eq!(print("a\nb".into()), "a\nb");
+        assert_eq!(print(b"\xff".into()), "\u{fffd}");
+        assert_eq!(print(Value::Table(Vec::new())), "{}");
+        assert_eq!(
+            print(Value::sequence(["a\"\n", "\u{7}"])),
+            r#"{"a\"\n", "\x07"}"#
+        );
+        assert_eq!(
+            print(Value::table([
+                (Value::from(1), Value::from(10)),
+                (Value::from(3), Value::from(30)),
+                (Value::from("x"), Value::sequence([true])),
+                (Value::from("end"), Value::from(b"\xff")),
+                (Value::from("a b"), Value::Nil),
+            ])),
+            r#"{10, [3] = 30, x = {true}, ["end"] = "\xff", ["a b"] = nil}"#
+        );
+        let mut raw = Vec::new();
+        Value::from(b"\xff\0")
+            .write(&mut raw)
+            .expect("a Vec takes all");
+        assert_eq!(raw, b"\xff\0");
+    }
+
+    #[test]
+    fn tables_are_read_by_key_and_as_arrays() {
+        let table = Value::table([(2, "b"), (1, "a")]);
+        assert_eq!(table.get(1).and_then(Value::as_str), Some("a"));
+        assert_eq!(table.get(3), None);
+        let array = table.as_array().expect("keys 1 and 2");
+        assert_eq!(array, [&Value::from("a"), &Value::from("b")]);
+        for other in [
+            Value::table([(1, "a"), (3, "c")]),
+            Value::table([(0, "a")]),
+            Value::table([(i64::MIN, "a")]),
+            Value::table([("1", "a")]),
+            Value::Table(vec![(1.into(), 1.into()), (1.into(), 2.into())]),
+            Value::Nil,
+        ] {
+            assert_eq!(other.as_array(), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_crosses(values in prop::collection::vec(value(), 0..4)) {
+            prop_assert_eq!(round_trip(&values), values);
+        }
+
+        #[test]
+        fn any_reply_is_read_or_refused(
+            parts in prop::collection::vec(
+                (0u16..10, prop::collection::vec(any::<u8>(), 0..12)),
+                0..16,
+            )
+        ) {
+            let mut buffer = Vec::new();
+            let cmd = lunatik_cmd::LUNATIK_CMD_DOSTRING;
+            let mut request = Request::new(&mut buffer, 31, NlmF::REQUEST, 1, cmd);
+            for (kind, payload) in parts {
+                request
+                    .nest(lunatik_attr::LUNATIK_A_RESULT, kind, &payload)
+                    .expect("fits");
+            }
+            let _ = decode(Attrs(&buffer[20..]));
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    mod json {
+        use super::*;
+
+        #[test]
+        fn each_value_has_its_own_form() {
+            for (value, json) in [
+                (Value::Nil, "null"),
+                (true.into(), "true"),
+                (i64::MIN.into(), "-9223372036854775808"),
+                ("a\0é".into(), r#""a\u0000é""#),
+                (b"\xc3\xff".into(), r#"{"bytes":"c3ff"}"#),
+                (Value::Table(Vec::new()), "[]"),
+                (Value::table([(2, 20), (1, 10)]), "[10,20]"),
+                (
+                    Value::table([("x", Value::from(2)), ("y", Value::Nil)]),
+                    r#"{"x":2,"y":null}"#,
+                ),
+                (
+                    Value::table([(1, "a"), (3, "c")]),
+                    r#"{"table":[[1,"a"],[3,"c"]]}"#,
+                ),
+                (
+                    Value::table([("bytes", "ff")]),
+                    r#"{"table":[["bytes","ff"]]}"#,
+                ),
+                (
+                    Value::table([("bytes", "ff"), ("text", "x")]),
+                    r#"{"bytes":"ff","text":"x"}"#,
+                ),
+                (
+                    Value::Table(vec![(b"\xff".into(), true.into())]),
+                    r#"{"table":[[{"bytes":"ff"},true]]}"#,
+                ),
+                (
+                    Value::Text(b"function: 0x1".to_vec()),
+                    r#"{"text":"function: 0x1"}"#,
+                ),
+            ] {
+                assert_eq!(serde_json::to_string(&value).expect("serializes"), json);
+            }
+        }
+    }
+}

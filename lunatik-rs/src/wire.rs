@@ -288,3 +288,122 @@ pub(crate) fn attribute_name(attr: lunatik_attr) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(write: impl FnOnce(&mut Request<'_>) -> Result<()>) -> Result<Vec<u8>> {
+        let mut buffer = Vec::new();
+        let mut request = Request::new(
+            &mut buffer,
+            31,
+            NlmF::REQUEST | NlmF::ACK,
+            9,
+            lunatik_cmd::LUNATIK_CMD_CLOSE,
+        );
+        write(&mut request)?;
+        request.finish()?;
+        Ok(buffer)
+    }
+
+    fn attrs(request: &[u8]) -> Vec<(u16, Vec<u8>)> {
+        let message = Messages(request).next().expect("one").expect("well-formed");
+        let (_, attrs) = message.genl().expect("a command");
+        attrs
+            .map(|attr| attr.map(|attr| (attr.kind, attr.payload.to_vec())))
+            .collect::<Result<_>>()
+            .expect("well-formed")
+    }
+
+    #[test]
+    fn headers_are_those_of_netlink() {
+        let bytes = request(|_| Ok(())).expect("fits");
+        assert_eq!(bytes.len(), 20);
+        let message = Messages(&bytes).next().expect("one").expect("well-formed");
+        assert_eq!(message.kind, 31);
+        assert_eq!(message.flags, NlmF::REQUEST | NlmF::ACK);
+        assert_eq!(message.sequence, 9);
+        assert_eq!(bytes[16..], [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn attributes_are_aligned() {
+        let bytes = request(|r| {
+            r.bytes(lunatik_attr::LUNATIK_A_DATA, b"12345")?;
+            r.string(lunatik_attr::LUNATIK_A_STATE_NAME, b"fw")?;
+            r.u32(lunatik_attr::LUNATIK_A_FLAGS, 2)?;
+            r.u64(lunatik_attr::LUNATIK_A_SEQUENCE, u64::MAX)?;
+            r.nest(lunatik_attr::LUNATIK_A_ARG, 2, &[1])
+        })
+        .expect("fits");
+        assert_eq!(bytes.len() % 4, 0);
+        let found = attrs(&bytes);
+        assert_eq!(found[0], (12, b"12345".to_vec()));
+        assert_eq!(found[1], (1, b"fw\0".to_vec()));
+        assert_eq!(found[2], (4, 2u32.to_ne_bytes().to_vec()));
+        assert_eq!(found[3], (14, u64::MAX.to_ne_bytes().to_vec()));
+        // A nest counts the padding of what it holds.
+        assert_eq!(found[4].0, 8);
+        assert_eq!(found[4].1.len(), 8);
+    }
+
+    #[test]
+    fn attribute_has_room_for_what_16_bits_count() {
+        let largest = vec![0; NLA_PAYLOAD_MAX];
+        assert!(request(|r| r.bytes(lunatik_attr::LUNATIK_A_DATA, &largest)).is_ok());
+        let larger = vec![0; NLA_PAYLOAD_MAX + 1];
+        let error =
+            request(|r| r.bytes(lunatik_attr::LUNATIK_A_DATA, &larger)).expect_err("too large");
+        assert_eq!(error.kind(), crate::ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn offset_finds_the_attribute_around_it() {
+        let bytes = request(|r| {
+            r.string(lunatik_attr::LUNATIK_A_STATE_NAME, b"fw")?;
+            r.nest(lunatik_attr::LUNATIK_A_ARG, 4, b"in the nest")
+        })
+        .expect("fits");
+        let name = |offset| attribute_at(&bytes, offset).and_then(attribute_name);
+        assert_eq!(name(20), Some("STATE_NAME"));
+        assert_eq!(name(28), Some("ARG"));
+        assert_eq!(name(32), Some("ARG"));
+        assert_eq!(name(1000), None);
+        assert_eq!(attribute_at(&[], 0), None);
+    }
+
+    #[test]
+    fn lengths_that_lie_are_refused() {
+        for length in [0u32, 1, 15, 21, u32::MAX] {
+            let mut bytes = request(|_| Ok(())).expect("fits");
+            bytes[..4].copy_from_slice(&length.to_ne_bytes());
+            let mut messages = Messages(&bytes);
+            assert!(messages.next().expect("one").is_err(), "{length}");
+            assert!(messages.next().is_none());
+        }
+        for length in [0u16, 3, 9] {
+            let mut bytes = length.to_ne_bytes().to_vec();
+            bytes.extend([0; 6]);
+            let mut attrs = Attrs(&bytes);
+            assert!(attrs.next().expect("one").is_err(), "{length}");
+            assert!(attrs.next().is_none());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+            for message in Messages(&bytes).flatten() {
+                let _ = message.genl();
+            }
+            for attr in Attrs(&bytes).flatten() {
+                let _ = (attr.u8(), attr.u32(), attr.u64(), attr.i64(), attr.string());
+                let _ = attr.only();
+            }
+            let _ = attribute_at(&bytes, 24);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the kernel would send, for tests.
+
+use lunatik_sys::{lunatik_attr, lunatik_cmd};
+use neli::consts::nl::NlmF;
+
+/// The family's number.
+pub(crate) const FAMILY: u16 = 31;
+
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("short")
+}
+
+pub(crate) fn message(kind: u16, flags: NlmF, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(length(16 + payload.len()).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(u16::from(flags).to_ne_bytes());
+    bytes.extend(sequence.to_ne_bytes());
+    bytes.extend(0u32.to_ne_bytes());
+    bytes.extend(payload);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// A message of the family.
+pub(crate) fn reply(flags: NlmF, sequence: u32, cmd: lunatik_cmd, attrs: &[u8]) -> Vec<u8> {
+    let payload = [&[cmd.as_u8(), 1, 0, 0], attrs].concat();
+    message(FAMILY, flags, sequence, &payload)
+}
+
+pub(crate) fn tlv(kind: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(
+        u16::try_from(4 + payload.len())
+            .expect("short")
+            .to_ne_bytes(),
+    );
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(payload);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+pub(crate) fn attr(attr: lunatik_attr, payload: &[u8]) -> Vec<u8> {
+    tlv(attr.as_u16(), payload)
+}
+
+/// An error, or for 0 an ACK, that does not repeat the request.
+pub(crate) fn error(sequence: u32, errno: i32, tlvs: &[u8]) -> Vec<u8> {
+    let mut payload = (-errno).to_ne_bytes().to_vec();
+    // The header of a request of 100,000 bytes.
+    payload.extend(100_000u32.to_ne_bytes());
+    payload.extend([0; 12]);
+    payload.extend(tlvs);
+    message(2, NlmF::CAPPED | NlmF::ACK_TLVS, sequence, &payload)
+}
+
+/// The end of an answer in several messages.
+pub(crate) fn done(sequence: u32, errno: i32, tlvs: &[u8]) -> Vec<u8> {
+    let payload = [&(-errno).to_ne_bytes(), tlvs].concat();
+    message(3, NlmF::MULTI, sequence, &payload)
+}
