@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::{context::Context, data, failure::Result, log, module, netns::Netns, run, state};
 
-const EXAMPLES: &str = "\
+const GLOBAL: &str = "Global options";
+
+const AFTER_HELP: &str = "\
 Examples:
   lunatikctl newstate fw --max-alloc 256K
   lunatikctl dostring fw 'return 6 * 7'
   lunatikctl -j list
   lunatikctl -n blue show fw
   lunatikctl close fw
+
+JSON:
+  A string that is not UTF-8 is {\"bytes\": \"c3ff\"}, in hexadecimal. A table whose
+  keys are 1 to n is an array, one whose keys are strings an object, another one
+  {\"table\": [[KEY, VALUE], ...]}. A value that cannot leave the kernel, such as a
+  function, is {\"text\": \"function: ...\"}. An error is {\"error\": {\"message\",
+  \"code\", ...}} on standard error, with \"traceback\" where Lua has one.
 
 Exit status:
   0  success
@@ -24,21 +35,15 @@ Exit status:
 /// Manages Lua states inside the Linux kernel, one set of states per network
 /// namespace.
 #[derive(Debug, Parser)]
-#[command(name = "lunatikctl", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "lunatikctl", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     /// The network namespace to act in: a name as `ip netns` has it, a path, or
     /// pid:N for that of a process
-    #[arg(short, long, value_name = "NETNS", global = true)]
+    #[arg(short, long, value_name = "NETNS", global = true, help_heading = GLOBAL)]
     pub(crate) netns: Option<Netns>,
 
     /// Print JSON, errors too
-    ///
-    /// `receive` and `log` print one document a line. Where Lua and JSON differ:
-    /// a string that is not UTF-8 is {"bytes": "c3ff"} in hexadecimal, a table
-    /// with keys other than 1 to n and other than strings is {"table": [[key,
-    /// value], ...]}, and a value that cannot leave the kernel is {"text":
-    /// "function: 0x..."}.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
 
     #[command(subcommand)]
@@ -80,14 +85,84 @@ impl Command {
     }
 }
 
+/// Whether `arguments`, which are wrong, ask for JSON.
+pub(crate) fn ask_json(arguments: impl IntoIterator<Item = OsString>) -> bool {
+    arguments
+        .into_iter()
+        .skip(1)
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "-j" || argument == "--json")
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
-    use super::Cli;
+    use super::*;
 
     #[test]
     fn definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> std::result::Result<Cli, clap::Error> {
+        Cli::try_parse_from(["lunatikctl"].into_iter().chain(line.split(' ')))
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        for line in [
+            "-n blue -j show fw",
+            "show -j fw -n blue",
+            "show fw --netns=blue --json",
+        ] {
+            let cli = parse(line).expect(line);
+            assert!(cli.json, "{line}");
+            assert_eq!(cli.netns, Some(Netns::Named("blue".into())), "{line}");
+        }
+    }
+
+    #[test]
+    fn arguments_of_scripts_are_strings() {
+        for line in [
+            "dostring fw - x -5 --timeout 2s",
+            "dostring --timeout 2s fw - x -5",
+            "dostring --timeout 2s fw - -- x -5",
+            "dofile fw - x -5 --timeout 2s",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        let cli = parse("dostring fw - -5 -- --timeout").expect("is well-formed");
+        let Command::Dostring(args) = cli.command else {
+            unreachable!("it is dostring");
+        };
+        assert_eq!(args.arguments, ["-5", "--timeout"]);
+    }
+
+    #[test]
+    fn wrong_lines_are_refused() {
+        for line in [
+            "show",
+            "newstate fw --max-alloc 5G",
+            "newstate fw --timeout 5",
+            "receive fw --count 0",
+            "log fw --from 0",
+            "list fw",
+            "-n pid:x list",
+            "load max_states",
+            "nonsense",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn json_is_asked_for_before_the_scripts_arguments() {
+        let ask = |line: &str| ask_json(line.split(' ').map(OsString::from));
+        assert!(ask("lunatikctl list --json nonsense"));
+        assert!(ask("lunatikctl -j"));
+        assert!(!ask("lunatikctl dostring fw -- -j"));
+        assert!(!ask("-j list"));
     }
 }

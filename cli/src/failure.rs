@@ -10,10 +10,11 @@ use crate::text::visible;
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// The exit status of a command that failed. Wrong usage is clap's: 2.
+/// The exit status of a command that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Failure = 1,
+    Usage = 2,
     ModuleMissing = 3,
     NotPermitted = 4,
     NoState = 5,
@@ -113,6 +114,21 @@ impl From<Error> for Failure {
                 .map(|text| text.trim_end().to_owned())
                 .filter(|text| !text.is_empty()),
             status: error.kind().into(),
+        }
+    }
+}
+
+/// The command line is wrong. Clap says why in a first paragraph.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let paragraph = text.split("\n\n").next().unwrap_or(&text);
+        Self {
+            subject: None,
+            message: paragraph.trim_start_matches("error: ").to_owned(),
+            code: None,
+            traceback: None,
+            status: Status::Usage,
         }
     }
 }

@@ -20,8 +20,9 @@ use crate::{
 /// Print a state's log
 ///
 /// Prints what the state's scripts print: the line's number, its time in UTC, its
-/// text. Control characters are escaped; with -j the text is exact. The log is
-/// bounded: standard error tells how many of the lines asked for are gone.
+/// text. Control characters are escaped, unlike in JSON. The log is
+/// bounded: standard error tells how many of the lines asked for are gone. With -j,
+/// one document a line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -131,8 +132,7 @@ impl Reader<'_> {
         loop {
             self.out.flush()?;
             wait(&lines, &events).about(&self.name)?;
-            // A state is closed after its last line, so what is read after the
-            // event is all there is.
+            // What is read after the state was closed is all there is.
             let mut closed = false;
             loop {
                 match events.try_recv() {

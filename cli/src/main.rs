@@ -21,7 +21,15 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && args::ask_json(std::env::args_os()) => {
+            let failure = failure::Failure::from(error);
+            output::Output::new(true).fail(&failure);
+            return failure.status().into();
+        }
+        Err(error) => error.exit(),
+    };
     let mut context = context::Context::new(cli.netns, cli.json);
     let result = cli.command.run(&mut context);
     match result.and_then(|()| context.out.flush()) {

@@ -14,7 +14,7 @@ use crate::{
 /// Prints what the state's script passes to lunatik.send from now on: the bytes
 /// as they are, then a newline, as they come. Ends when the state is closed.
 /// Messages that come faster than they are read are lost, which standard error
-/// tells.
+/// tells. With -j, one document a line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

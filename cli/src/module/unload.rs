@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use lunatik::Error;
-
 use super::{NAME, Outcome, loaded, refused, tool};
-use crate::{context::Context, failure::Result};
+use crate::{
+    context::Context,
+    failure::{Failure, Result, Status},
+};
 
 /// Unload the kernel module
 ///
@@ -14,7 +15,8 @@ impl Args {
     #[expect(clippy::unused_self, reason = "commands are run alike")]
     pub(crate) fn run(self, _context: &mut Context) -> Result<()> {
         if loaded() == Some(false) {
-            return Err(Error::ModuleMissing.into());
+            let message = format!("the {NAME} module is not loaded");
+            return Err(Failure::new(Status::ModuleMissing, "ENOPKG", message));
         }
         match tool("modprobe", &["-r".to_owned(), NAME.to_owned()]) {
             Ok(Outcome::Done) => return Ok(()),

@@ -26,7 +26,7 @@ pub(crate) struct Args {
 
     /// Strings that the script has as `...`
     #[arg(value_name = "ARG", allow_negative_numbers = true)]
-    arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 
     /// The limit of this run's wall-clock time, such as 500ms or 2s [default: the
     /// state's]
