@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Handles to states.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use lunatik_sys::{lunatik_attr, lunatik_cmd, lunatik_flag};
 
@@ -46,7 +53,7 @@ pub struct State {
     session: Arc<Inner>,
     id: Id,
     description: Option<Box<Description>>,
-    referenced: bool,
+    referenced: AtomicBool,
 }
 
 impl State {
@@ -55,7 +62,7 @@ impl State {
             session: Arc::clone(&session.0),
             id,
             description: None,
-            referenced: false,
+            referenced: AtomicBool::new(false),
         }
     }
 
@@ -64,7 +71,7 @@ impl State {
             session: Arc::clone(&session.0),
             id: Id::Number(description.id),
             description: Some(Box::new(description)),
-            referenced: true,
+            referenced: AtomicBool::new(true),
         }
     }
 
@@ -215,13 +222,15 @@ impl State {
                 Ok(())
             },
             |_| Ok(Next::End),
-        )
+        )?;
+        self.referenced.store(false, Relaxed);
+        Ok(())
     }
 
     /// Drops a reference of this session: this handle's, or for a handle without
     /// one any.
-    pub fn put(mut self) -> Result<()> {
-        self.referenced = false;
+    pub fn put(self) -> Result<()> {
+        self.referenced.store(false, Relaxed);
         self.drop_reference()
     }
 
@@ -260,8 +269,8 @@ fn get(session: &Inner, id: &Id) -> Result<Description> {
 impl Drop for State {
     fn drop(&mut self) {
         // With the last handle the socket closes, which drops all references.
-        // A reference to a state that is closed is gone, so failing is usual.
-        if self.referenced && Arc::strong_count(&self.session) > 1 {
+        // Whoever closed the state took the reference with it, so this may fail.
+        if *self.referenced.get_mut() && Arc::strong_count(&self.session) > 1 {
             let _ = self.drop_reference();
         }
     }
