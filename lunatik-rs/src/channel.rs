@@ -11,7 +11,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-use lunatik_sys::{LUNATIK_REPLY_MAX, lunatik_cmd};
+use lunatik_sys::lunatik_cmd;
 use neli::consts::nl::{NlmF, Nlmsg, NlmsgerrAttr};
 use nix::libc;
 
@@ -22,9 +22,9 @@ use crate::{
     wire::{self, Attrs, Message, Messages, Request},
 };
 
-/// One datagram holds a whole reply at most, and its headers. The pages of it
-/// that no reply reaches are never touched.
-const RECEIVE_BUFFER: usize = LUNATIK_REPLY_MAX as usize + (64 << 10);
+/// No message of the family is larger: a longer reply comes in parts. The kernel's
+/// own clients receive as much.
+const RECEIVE_BUFFER: usize = 128 << 10;
 /// Requests up to this size can be sent on any socket.
 const SEND_BUFFER: usize = 128 << 10;
 /// `NLMSGERR_ATTR_MISS_TYPE` of linux/netlink.h: the attribute that is missing.

@@ -272,7 +272,13 @@ impl fmt::Display for Refusal {
             (_, Some(message)) => write!(f, "{}", Lower(OneLine(message)))?,
             _ => f.write_str(default_text(self.errno))?,
         }
+        // The others say what is wrong with the state, not with the request.
+        let malformed = matches!(
+            kind(self.errno),
+            ErrorKind::Invalid | ErrorKind::OutOfRange | ErrorKind::Other
+        );
         if let Some(attribute) = self.attribute
+            && malformed
             && !self.message.as_deref().unwrap_or("").contains(attribute)
         {
             write!(f, ": {attribute}")?;
@@ -492,6 +498,13 @@ mod tests {
                 libc::ENOENT,
                 Some("no such state in this namespace")
             )),
+            "no such state in this namespace (ENOENT)"
+        );
+        assert_eq!(
+            line(Refusal {
+                attribute: Some("STATE_ID"),
+                ..refused(libc::ENOENT, None)
+            }),
             "no such state in this namespace (ENOENT)"
         );
         assert_eq!(
