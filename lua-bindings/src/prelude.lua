@@ -6,9 +6,9 @@ local raw, misuse = ...
 -- Lua 5.1 counts a tail call as a level of its own.
 local caller = _VERSION == "Lua 5.1" and not rawget(_G, "jit") and 3 or 2
 
-local function result(first, message, ...)
-  if rawequal(first, misuse) then error(message, caller) end
-  return first, message, ...
+local function result(...)
+  if rawequal((...), misuse) then error((select(2, ...)), caller) end
+  return ...
 end
 
 local function all(functions)
