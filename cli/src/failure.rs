@@ -100,8 +100,16 @@ impl From<Error> for Failure {
             (_, Some(lua)) => lua.message().into_owned(),
             (_, None) => {
                 let text = error.to_string();
-                code.and_then(|code| text.strip_suffix(&format!(" ({code})")))
-                    .map_or_else(|| text.clone(), str::to_owned)
+                let end = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                let text = text.strip_suffix(&end).unwrap_or(&text);
+                match error.kind() {
+                    // Which state it is stands before the message.
+                    ErrorKind::NoState | ErrorKind::Exists => {
+                        text.strip_suffix(": STATE_NAME").unwrap_or(text)
+                    }
+                    _ => text,
+                }
+                .to_owned()
             }
         };
         Self {

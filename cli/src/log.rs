@@ -64,7 +64,7 @@ impl Args {
             next: self.from,
             out: &mut context.out,
         };
-        reader.catch_up()?;
+        reader.catch_up(None)?;
         match live {
             Some((lines, events)) => reader.follow(lines, events),
             None => Ok(()),
@@ -83,18 +83,20 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Prints what the log keeps.
-    fn catch_up(&mut self) -> Result<()> {
+    /// Prints what the log keeps, of the lines before number `end` if one is
+    /// given.
+    fn catch_up(&mut self, end: Option<u64>) -> Result<()> {
         let log = self.state.log(self.next).about(&self.name)?;
-        for line in log.lines {
+        let wanted = |line: &LogLine| end.is_none_or(|end| line.sequence < end);
+        for line in log.lines.into_iter().filter(wanted) {
             self.line(line)?;
         }
         Ok(())
     }
 
     /// As [`catch_up`](Self::catch_up); whether the state is there still.
-    fn try_catch_up(&mut self) -> Result<bool> {
-        match self.catch_up() {
+    fn try_catch_up(&mut self, end: Option<u64>) -> Result<bool> {
+        match self.catch_up(end) {
             Err(failure) if failure.status() == Status::NoState => Ok(false),
             result => result.map(|()| true),
         }
@@ -112,8 +114,7 @@ impl Reader<'_> {
                 units::count(line.lost, "line"),
                 line.sequence
             );
-            let warning = Failure::new(Status::Failure, "ENOBUFS", text).about(&self.name);
-            self.out.warn(&warning);
+            self.warn(text);
         }
         self.next = Some(line.sequence + 1);
         self.out.print(&line, |out| {
@@ -129,41 +130,63 @@ impl Reader<'_> {
 
     /// Prints what comes until the state is closed.
     fn follow(&mut self, mut lines: LogFollow, mut events: Events) -> Result<()> {
-        loop {
+        let name = self.name.clone();
+        let mut closed = false;
+        while !closed {
             self.out.flush()?;
-            wait(&lines, &events).about(&self.name)?;
+            wait(&lines, &events).about(&name)?;
             // What is read after the state was closed is all there is.
-            let mut closed = false;
-            loop {
-                match events.try_recv() {
-                    Ok(Some(Event::Closed { state_id, .. })) => closed |= state_id == self.id,
-                    Ok(Some(_)) => {}
-                    Ok(None) => break,
-                    Err(error) if error.kind() == ErrorKind::Lost => {
-                        closed |= !self.try_catch_up()?;
-                    }
-                    Err(error) => return Err(Failure::from(error).about(&self.name)),
+            let events_lost = drain(
+                &name,
+                || events.try_recv(),
+                |event| {
+                    let id = self.id;
+                    closed |= matches!(event, Event::Closed { state_id, .. } if state_id == id);
+                    Ok(())
+                },
+            )?;
+            let lines_lost = drain(&name, || lines.try_recv(), |line| self.live(line))?;
+            if (lines_lost || events_lost) && !self.try_catch_up(None)? {
+                closed = true;
+                if lines_lost {
+                    self.warn("lost lines before the state was closed".to_owned());
                 }
             }
-            loop {
-                match lines.try_recv() {
-                    Ok(Some(line)) if line.state_id != self.id => {}
-                    Ok(Some(line)) => {
-                        if self.next.is_some_and(|next| line.sequence > next) {
-                            self.try_catch_up()?;
-                        }
-                        self.line(line)?;
-                    }
-                    Ok(None) => break,
-                    Err(error) if error.kind() == ErrorKind::Lost => {
-                        closed |= !self.try_catch_up()?;
-                    }
-                    Err(error) => return Err(Failure::from(error).about(&self.name)),
-                }
-            }
-            if closed {
-                return Ok(());
-            }
+        }
+        Ok(())
+    }
+
+    /// Prints a line that came by itself, after those that should have come
+    /// before it.
+    fn live(&mut self, line: LogLine) -> Result<()> {
+        if line.state_id != self.id {
+            return Ok(());
+        }
+        if self.next.is_some_and(|next| next < line.sequence) {
+            self.try_catch_up(Some(line.sequence))?;
+        }
+        self.line(line)
+    }
+
+    fn warn(&mut self, text: String) {
+        let warning = Failure::new(Status::Failure, "ENOBUFS", text).about(&self.name);
+        self.out.warn(&warning);
+    }
+}
+
+/// Hands on all that waits to be received; whether some was lost.
+fn drain<T>(
+    name: &str,
+    mut receive: impl FnMut() -> lunatik::Result<Option<T>>,
+    mut take: impl FnMut(T) -> Result<()>,
+) -> Result<bool> {
+    let mut lost = false;
+    loop {
+        match receive() {
+            Ok(Some(item)) => take(item)?,
+            Ok(None) => return Ok(lost),
+            Err(error) if error.kind() == ErrorKind::Lost => lost = true,
+            Err(error) => return Err(Failure::from(error).about(name)),
         }
     }
 }

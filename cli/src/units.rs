@@ -27,12 +27,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// `14.2K`, for tables.
 pub(crate) fn short(bytes: impl Into<u64>) -> String {
-    ByteSize::b(bytes.into()).display().iec_short().to_string()
+    whole(&ByteSize::b(bytes.into()).display().iec_short().to_string())
 }
 
 /// `14.2 KiB`.
 pub(crate) fn round(bytes: impl Into<u64>) -> String {
-    ByteSize::b(bytes.into()).display().iec().to_string()
+    whole(&ByteSize::b(bytes.into()).display().iec().to_string())
 }
 
 /// `14.2 KiB (14540 bytes)`.
@@ -50,7 +50,15 @@ pub(crate) fn limit(duration: Duration) -> String {
 
 /// A measured time: `1.2ms`.
 pub(crate) fn measured(duration: Duration) -> String {
-    format!("{duration:.1?}")
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
+    whole(&format!("{duration:.1?}"))
+}
+
+/// A figure with one digit after the point, or none where that is 0.
+fn whole(figure: &str) -> String {
+    figure.replacen(".0", "", 1)
 }
 
 /// `1 line`, `2 lines`.
@@ -113,11 +121,15 @@ mod tests {
     fn figures_for_people() {
         assert_eq!(short(512u32), "512B");
         assert_eq!(short(14_540u32), "14.2K");
-        assert_eq!(short(1u32 << 20), "1.0M");
+        assert_eq!(short(1u32 << 20), "1M");
+        assert_eq!(short(u32::MAX), "4G");
+        assert_eq!(round(256u64 << 20), "256 MiB");
         assert_eq!(exact(512u32), "512 bytes");
         assert_eq!(exact(14_540u32), "14.2 KiB (14540 bytes)");
         assert_eq!(limit(Duration::from_millis(1500)), "1s 500ms");
         assert_eq!(measured(Duration::from_nanos(1_234_567)), "1.2ms");
+        assert_eq!(measured(Duration::from_micros(50_004)), "50ms");
+        assert_eq!(measured(Duration::ZERO), "0s");
         assert_eq!(
             utc(UNIX_EPOCH + Duration::from_micros(1)),
             "1970-01-01T00:00:00.000001Z"
