@@ -9,7 +9,7 @@ fn main() -> lunatik::Result<()> {
 
     for state in session.states()? {
         println!(
-            "{} {}: {} of {} bytes, {} runs",
+            "#{} {}: {} of {} bytes, {} runs",
             state.id, state.name, state.curr_alloc, state.max_alloc, state.runs
         );
     }

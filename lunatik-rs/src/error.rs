@@ -26,7 +26,7 @@ pub enum Error {
     ModuleMissing,
 
     /// There is no such network namespace.
-    #[error("no network namespace {name} ({})", Name(source.raw_os_error()))]
+    #[error("no network namespace {} ({})", OneLine(name), Name(source.raw_os_error()))]
     NoNamespace {
         /// As it was asked for: a name, a path, or `pid:N`.
         name: String,
@@ -546,10 +546,10 @@ mod tests {
         );
         assert_eq!(io.kind(), ErrorKind::NotPermitted);
         let netns = Error::NoNamespace {
-            name: "blue".to_owned(),
+            name: "blue\n".to_owned(),
             source: io::Error::from_raw_os_error(libc::ENOENT),
         };
-        assert_eq!(netns.to_string(), "no network namespace blue (ENOENT)");
+        assert_eq!(netns.to_string(), "no network namespace blue\\n (ENOENT)");
         assert!(std::error::Error::source(&netns).is_some());
         assert_eq!(Error::ModuleMissing.errno_name(), Some("ENOPKG"));
     }

@@ -41,7 +41,7 @@ impl Netns {
             PathBuf::from(name)
         } else if matches!(name, "" | "." | "..") || name.contains('\0') {
             let source = io::Error::from_raw_os_error(libc::EINVAL);
-            let name = name.escape_default().to_string();
+            let name = name.to_owned();
             return Err(Error::NoNamespace { name, source });
         } else {
             [NAMED, name].iter().collect()
