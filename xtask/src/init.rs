@@ -166,6 +166,8 @@ impl Session {
 
     /// Carries a command's streams until it ends; gives its status, or nothing if the host hung up.
     fn attend(&mut self, mut job: Job) -> Result<Option<i32>> {
+        // The frame that started the command may have come with others.
+        self.take_received(&mut job)?;
         loop {
             let mut watched = vec![PollFd::new(&self.ended, PollFlags::IN)];
             // While the command does not read its input, more of it waits in the port.
@@ -207,9 +209,15 @@ impl Session {
             if ready[0]
                 && let Some(status) = self.reap(job.pid)?
             {
-                // What the command wrote is in the pipes; a process that it left behind is not waited for.
-                while relay(&mut job.output, Frame::Output, &mut self.port)? {}
-                while relay(&mut job.error, Frame::Error, &mut self.port)? {}
+                // What the command wrote is in the pipes; processes that it left behind are not waited for,
+                // and may be writing for ever.
+                let full_pipe = (1 << 20) / MAX_DATA + 1;
+                (0..full_pipe).try_for_each(|_| {
+                    relay(&mut job.output, Frame::Output, &mut self.port).map(drop)
+                })?;
+                (0..full_pipe).try_for_each(|_| {
+                    relay(&mut job.error, Frame::Error, &mut self.port).map(drop)
+                })?;
                 return Ok(Some(status));
             }
         }
@@ -220,6 +228,12 @@ impl Session {
         let mut chunk = vec![0; MAX_DATA];
         let count = self.port.read(&mut chunk)?;
         self.received.extend(&chunk[..count]);
+        self.take_received(job)?;
+        Ok(count > 0)
+    }
+
+    /// Gives the command what has come for it.
+    fn take_received(&mut self, job: &mut Job) -> Result<()> {
         while let Some(frame) = Frame::take(&mut self.received)? {
             match frame {
                 Frame::Input(data) if data.is_empty() => job.input_ended = true,
@@ -228,7 +242,7 @@ impl Session {
                 other => bail!("an unexpected frame: {other:?}"),
             }
         }
-        Ok(count > 0)
+        job.feed()
     }
 
     /// Buries the children that ended; gives the status of `wanted` if it is among them.

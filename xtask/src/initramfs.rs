@@ -90,10 +90,13 @@ impl Tree {
     }
 
     /// Copies a program or library whose libraries [`Tree::resolve`] is to find.
-    pub(crate) fn program(&mut self, source: &Path, path: impl AsRef<Path>) -> Result<()> {
-        self.copy(source, path)?;
+    pub(crate) fn program(&mut self, source: &Path, path: impl AsRef<Path>) {
+        let node = Node::File {
+            source: source.to_owned(),
+            mode: 0o755,
+        };
+        self.insert(path.as_ref(), node);
         self.unresolved.insert(source.to_owned());
-        Ok(())
     }
 
     /// Copies a program of this machine to the same place in the guest, link by link.
@@ -103,7 +106,8 @@ impl Tree {
         if place(&real) != place(path) {
             self.link(path, real.clone());
         }
-        self.program(&real, &real)
+        self.program(&real, &real);
+        Ok(())
     }
 
     /// Adds the libraries of the programs that were added since the last time.

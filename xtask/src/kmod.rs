@@ -55,7 +55,21 @@ pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&all)?;
     let staging = all.join(&release);
     let _lock = cache::lock(&all.join(format!("{release}.lock")))?;
-    stage(&sources(&workspace, &artifacts::lua_sources()?)?, &staging)?;
+    let module = staging.join("lunatik.ko");
+    // What the module was built against: make takes a second to find that there is nothing to do.
+    let stamp = staging.join(".built-against");
+    let modified = headers.join("Module.symvers").metadata()?.modified()?;
+    let against = format!("{} {modified:?}", headers.display());
+    let built = fs::read_to_string(&stamp).is_ok_and(|text| text == against);
+    if stamp.exists() {
+        // An interrupted run must not leave the impression that what it staged has been built.
+        fs::remove_file(&stamp)?;
+    }
+    let changed = stage(&sources(&workspace, &artifacts::lua_sources()?)?, &staging)?;
+    if built && !changed && module.exists() {
+        fs::write(&stamp, against)?;
+        return Ok(module);
+    }
 
     let mut step = Step::new(format!("building the module for {release}"));
     let make = |target: &str| {
@@ -86,7 +100,6 @@ pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
         command::output(&mut make("clean"))?;
         bail!("warnings are errors here:\n{}", output.trim_end());
     }
-    let module = staging.join("lunatik.ko");
     if !module.exists() {
         bail!(
             "the build made no {}:\n{}",
@@ -94,6 +107,7 @@ pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
             output.trim_end()
         );
     }
+    fs::write(&stamp, against)?;
     Ok(module)
 }
 
@@ -139,8 +153,9 @@ fn is_source(path: &Path) -> bool {
 }
 
 /// Makes `staging` hold `sources`: what is the same stays untouched, so that only changes are built anew,
-/// and sources that are gone are removed.
-fn stage(sources: &BTreeMap<PathBuf, PathBuf>, staging: &Path) -> Result<()> {
+/// and sources that are gone are removed. Tells whether something changed.
+fn stage(sources: &BTreeMap<PathBuf, PathBuf>, staging: &Path) -> Result<bool> {
+    let mut changed = false;
     for (path, source) in sources {
         let target = staging.join(path);
         let text = fs::read(source).with_context(|| format!("cannot read {}", source.display()))?;
@@ -149,6 +164,7 @@ fn stage(sources: &BTreeMap<PathBuf, PathBuf>, staging: &Path) -> Result<()> {
         }
         fs::create_dir_all(target.parent().context("a source at the root")?)?;
         fs::write(&target, text)?;
+        changed = true;
     }
     for entry in WalkDir::new(staging) {
         let path = entry?.into_path();
@@ -156,9 +172,10 @@ fn stage(sources: &BTreeMap<PathBuf, PathBuf>, staging: &Path) -> Result<()> {
         let made_by_kbuild = staged.to_string_lossy().ends_with(".mod.c");
         if is_source(staged) && !made_by_kbuild && !sources.contains_key(staged) {
             fs::remove_file(path)?;
+            changed = true;
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Removes debugging information, which Kbuild adds for BTF, from a copy of `module`.
@@ -185,7 +202,9 @@ mod tests {
         fs::write(path("b.c"), "b").unwrap();
         let staging = path("staging");
         let source = |name: &str| (PathBuf::from("kmod").join(name), path(name));
-        stage(&BTreeMap::from([source("a.c"), source("b.c")]), &staging).unwrap();
+        let both = BTreeMap::from([source("a.c"), source("b.c")]);
+        assert!(stage(&both, &staging).unwrap());
+        assert!(!stage(&both, &staging).unwrap());
         let modified = || {
             staging
                 .join("kmod/a.c")
@@ -198,7 +217,7 @@ mod tests {
         for product in ["a.o", "lunatik.mod.c"] {
             fs::write(staging.join(product), "").unwrap();
         }
-        stage(&BTreeMap::from([source("a.c")]), &staging).unwrap();
+        assert!(stage(&BTreeMap::from([source("a.c")]), &staging).unwrap());
         assert_eq!(modified(), before);
         assert!(!staging.join("kmod/b.c").exists());
         assert!(staging.join("a.o").exists() && staging.join("lunatik.mod.c").exists());

@@ -15,6 +15,11 @@ use crate::frame::PORT;
 use crate::host;
 use crate::init::INIT;
 
+/// A plain CPU boots faster than `max` (3.5 s for 4.5 s), and with SMEP and SMAP a kernel that touches a
+/// user's memory in passing is still caught.
+const CPU: &str =
+    "qemu64,+smep,+smap,+umip,+fsgsbase,+rdrand,+rdseed,+ssse3,+sse4.1,+sse4.2,+popcnt";
+
 /// What to boot.
 pub(crate) struct Machine<'a> {
     pub(crate) image: &'a Path,
@@ -44,48 +49,31 @@ impl Qemu {
         let complaints = folder.join("stderr");
         let listeners = [UnixListener::bind(&frames)?, UnixListener::bind(&log)?];
         let mut command = host::tool("setpriv");
-        command.args([
-            "--pdeathsig",
-            "KILL",
-            "qemu-system-x86_64",
-            "-nodefaults",
-            "-no-user-config",
-            "-no-reboot",
-        ]);
-        // Where /dev/kvm exists it need not work, and a VM that runs everywhere is worth more than a fast one.
-        command.args([
-            "-machine",
-            "pc",
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            "max",
-            "-display",
-            "none",
-        ]);
-        command.args([
-            "-smp",
-            &machine.smp.to_string(),
-            "-m",
-            &format!("{}M", machine.memory),
-        ]);
-        command
-            .arg("-kernel")
-            .arg(machine.image)
-            .arg("-initrd")
-            .arg(machine.initramfs);
-        command.args(["-append", &kernel_command_line()]);
-        command
-            .arg("-chardev")
-            .arg(format!("socket,id=log,path={}", escape(&log)));
-        command.args(["-serial", "chardev:log", "-device", "virtio-serial-pci"]);
-        command
-            .arg("-chardev")
-            .arg(format!("socket,id=frames,path={}", escape(&frames)));
-        command.args([
-            "-device",
-            &format!("virtserialport,chardev=frames,name={PORT}"),
-        ]);
+        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+        command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
+        let socket = |id, path: &Path| format!("socket,id={id},path={}", escape(path));
+        for (option, value) in [
+            ("-display", "none"),
+            ("-machine", "pc"),
+            // Where /dev/kvm exists it need not work, and a VM that runs everywhere is worth more than a fast one.
+            ("-accel", "tcg,thread=multi"),
+            ("-cpu", CPU),
+            ("-smp", &machine.smp.to_string()),
+            ("-m", &format!("{}M", machine.memory)),
+            ("-kernel", &machine.image.to_string_lossy()),
+            ("-initrd", &machine.initramfs.to_string_lossy()),
+            ("-append", &kernel_command_line()),
+            ("-chardev", &socket("log", &log)),
+            ("-serial", "chardev:log"),
+            ("-chardev", &socket("frames", &frames)),
+            ("-device", "virtio-serial-pci"),
+            (
+                "-device",
+                &format!("virtserialport,chardev=frames,name={PORT}"),
+            ),
+        ] {
+            command.args([option, value]);
+        }
         // Its own process group: Ctrl-C is for us to handle.
         command
             .process_group(0)
@@ -145,10 +133,18 @@ impl Drop for Qemu {
 
 fn kernel_command_line() -> String {
     let terminal = std::env::var("TERM").unwrap_or_else(|_| "linux".to_owned());
-    // The log is read up to a mark that init writes, so nothing may be held back: ignore_loglevel, devkmsg.
-    format!(
-        "console=ttyS0 ignore_loglevel printk.devkmsg=on panic=-1 oops=panic rdinit={INIT} TERM={terminal}"
-    )
+    let options = [
+        "console=ttyS0",
+        // The log is read up to a mark that init writes, so nothing may be held back.
+        "ignore_loglevel",
+        "printk.devkmsg=on",
+        // The guest ends where it cannot go on.
+        "oops=panic",
+        "panic=-1",
+        // The self-tests of cryptography are a quarter of the boot.
+        "cryptomgr.notests",
+    ];
+    format!("{} rdinit={INIT} TERM={terminal}", options.join(" "))
 }
 
 /// A path inside a QEMU option, where a comma separates.

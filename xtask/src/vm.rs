@@ -126,9 +126,9 @@ impl<'a> Vm<'a> {
         let mut tree = Tree::default();
         let stripped = folder.join("stripped");
         fs::create_dir_all(&stripped)?;
-        tree.program(&artifacts::stripped(&this_program(), &stripped)?, INIT)?;
+        tree.program(&artifacts::stripped(&this_program(), &stripped)?, INIT);
         for (program, target) in &self.programs {
-            tree.program(&artifacts::stripped(program, &stripped)?, target)?;
+            tree.program(&artifacts::stripped(program, &stripped)?, target);
         }
         tree.resolve()?;
         for (file, target) in &self.files {
