@@ -106,7 +106,7 @@ impl Apt {
             .args(["-o", "APT::Status-Fd=1", "download"])
             .args(packages);
         command::lines(download.current_dir(archives.path()), |line| {
-            step.now(status(line));
+            step.now(&status(line));
         })?;
         for entry in fs::read_dir(archives.path())? {
             let archive = entry?.path();
@@ -133,7 +133,7 @@ impl Apt {
             "-y",
             "--no-install-recommends",
         ]);
-        command::lines(command.args(packages), |line| step.now(status(line)))?;
+        command::lines(command.args(packages), |line| step.now(&status(line)))?;
         drop(step);
         if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
             eprintln!("{what}: done");
@@ -165,11 +165,12 @@ fn release(suite: Option<&str>) -> Vec<&str> {
 }
 
 /// What to show of a line that apt printed with `APT::Status-Fd`, such as `dlstatus:1:35.2:Retrieving file 2 of 4`.
-fn status(line: &str) -> &str {
-    if line.starts_with("dlstatus:") || line.starts_with("pmstatus:") {
-        line.splitn(4, ':').nth(3).unwrap_or(line)
-    } else {
-        line
+fn status(line: &str) -> String {
+    match line.splitn(4, ':').collect::<Vec<_>>()[..] {
+        ["dlstatus" | "pmstatus", _, percent, what] => {
+            format!("{} % {what}", percent.split('.').next().unwrap_or(percent))
+        }
+        _ => line.to_owned(),
     }
 }
 
@@ -344,7 +345,7 @@ mod tests {
     fn status_lines_lose_their_numbers() {
         assert_eq!(
             status("dlstatus:1:35.2:Retrieving file 2 of 4"),
-            "Retrieving file 2 of 4"
+            "35 % Retrieving file 2 of 4"
         );
         assert_eq!(
             status("Reading package lists..."),

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Complained(String),
     #[error("the VM ended before the command; the end of its log:\n{0}")]
     Gone(String),
+    #[error("the kernel's log did not come to the end of the command: it cannot be judged")]
+    LogLost,
     #[error("interrupted")]
     Interrupted,
 }
@@ -184,7 +186,7 @@ impl Guest {
         let deadline = Instant::now() + LOG_LAG;
         while !std::mem::take(&mut self.log.marked) {
             if let Next::Late = self.next(Some(deadline))? {
-                break;
+                return Err(Failure::LogLost.into());
             }
         }
         match self.log.take_complaint() {
@@ -354,18 +356,20 @@ pub(crate) struct Log {
     /// Whether the mark at the end of a command has come.
     marked: bool,
     file: File,
+    path: PathBuf,
     verbose: bool,
 }
 
 impl Log {
-    pub(crate) fn new(path: &Path, verbose: bool) -> Result<Self> {
+    pub(crate) fn new(path: PathBuf, verbose: bool) -> Result<Self> {
         // Another VM may be writing the file of that name: it keeps its own.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(&path);
         Ok(Self {
             lines: Vec::new(),
             reported: 0,
             marked: false,
-            file: File::create(path)?,
+            file: File::create(&path)?,
+            path,
             verbose,
         })
     }
@@ -385,7 +389,11 @@ impl Log {
     fn take_complaint(&mut self) -> Option<String> {
         let new = &self.lines[self.reported..];
         self.reported = self.lines.len();
-        Some(dmesg::excerpt(new, EXCERPT)?.join("\n"))
+        let excerpt = dmesg::excerpt(new, EXCERPT)?.join("\n");
+        Some(format!(
+            "{excerpt}\n(the whole log: {})",
+            self.path.display()
+        ))
     }
 
     fn tail(&self) -> String {

@@ -20,6 +20,8 @@ struct Need {
 enum Sign {
     /// A program in the search path.
     Program(&'static str),
+    /// A library whose file's name starts so.
+    Library(&'static str),
     /// A file at this path.
     File(&'static str),
 }
@@ -31,6 +33,13 @@ const fn program(package: &'static str, name: &'static str) -> Need {
     }
 }
 
+const fn library(package: &'static str, name: &'static str) -> Need {
+    Need {
+        package,
+        sign: Sign::Library(name),
+    }
+}
+
 const fn file(package: &'static str, path: &'static str) -> Need {
     Need {
         package,
@@ -38,19 +47,17 @@ const fn file(package: &'static str, path: &'static str) -> Need {
     }
 }
 
-/// What it takes to build the module.
-const BUILD: &[Need] = &[
+/// What it takes to build the module for a kernel whose headers are installed, with what they depend on.
+const BUILD: &[Need] = &[program("gcc", "gcc"), program("make", "make")];
+
+/// What it takes to unpack Debian's kernels and to build for them, and what the VM borrows from this machine.
+const VM: &[Need] = &[
     program("gcc-12", "gcc-12"),
-    program("make", "make"),
     program("binutils", "strip"),
     program("pahole", "pahole"),
     program("kmod", "depmod"),
-    file("libelf1", "/usr/lib/x86_64-linux-gnu/libelf.so.1"),
-    file("libssl3", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3"),
-];
-
-/// What it takes to unpack kernels, and what the VM borrows from this machine.
-const VM: &[Need] = &[
+    library("libelf1", "libelf.so.1"),
+    library("libssl3", "libcrypto.so.3"),
     program("xz-utils", "xz"),
     program("zstd", "zstd"),
     program("lz4", "lz4"),
@@ -69,6 +76,9 @@ const VM: &[Need] = &[
     file("netbase", "/etc/protocols"),
 ];
 
+/// What the tests of this machine need besides: bindgen reads the UAPI header with libclang.
+const TESTS: &[Need] = &[library("libclang-dev", "libclang.so")];
+
 const QEMU: &str = "qemu-system-x86";
 /// QEMU 7.2, which is what bookworm has, boots Linux 6.12 only 7 times in 10; 10.0 was seen to boot it always.
 const QEMU_MAJOR: u32 = 10;
@@ -81,6 +91,11 @@ pub(crate) fn ensure_build() -> Result<()> {
 /// Makes sure that the module can be built and the VM can run here.
 pub(crate) fn ensure_vm() -> Result<()> {
     ensure(&[BUILD, VM], true)
+}
+
+/// Makes sure that every test can run here.
+pub(crate) fn ensure_tests() -> Result<()> {
+    ensure(&[BUILD, VM, TESTS], true)
 }
 
 fn ensure(needs: &[&[Need]], qemu: bool) -> Result<()> {
@@ -127,8 +142,28 @@ fn ensure(needs: &[&[Need]], qemu: bool) -> Result<()> {
 fn present(need: &Need) -> bool {
     match need.sign {
         Sign::Program(name) => find(name).is_some(),
+        Sign::Library(name) => libraries().any(|file| file.starts_with(name)),
         Sign::File(path) => Path::new(path).exists(),
     }
+}
+
+/// The names of the files in the folders of libraries.
+fn libraries() -> impl Iterator<Item = String> {
+    let llvm = folder("/usr/lib").filter(|path| path.to_string_lossy().contains("/llvm-"));
+    let folders = llvm.map(|path| path.join("lib"));
+    let folders =
+        folders.chain(["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"].map(PathBuf::from));
+    folders
+        .flat_map(folder)
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+}
+
+/// What is in a folder; nothing where there is none.
+fn folder(path: impl AsRef<Path>) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
 }
 
 /// The program `name` in the search path or one of the system's folders, which a user's path may lack.

@@ -119,8 +119,8 @@ fn run(task: Task) -> Result<i32> {
     match task {
         Task::Vm(task) => vm(&task),
         Task::Kmod { kernel_dir } => {
-            host::ensure_build()?;
             let headers = kernel_dir.map_or_else(kmod::running_headers, Ok)?;
+            host::ensure_build()?;
             println!("{}", kmod::build(&headers)?.display());
             Ok(0)
         }

@@ -20,9 +20,9 @@ const SOLO: &str = "solo_";
 
 /// Runs all tests whose name contains `filter`; the status is 1 if one failed.
 pub(crate) fn run(kernels: &[Version], filter: Option<&str>) -> Result<i32> {
+    host::ensure_tests()?;
     let mut tally = Tally::default();
     host_tests(filter, &mut tally).or_else(|error| tally.broken("host", &error))?;
-    host::ensure_vm()?;
     for &kernel in kernels {
         vm_tests(kernel, filter, &mut tally)
             .or_else(|error| tally.broken(&format!("Linux {kernel}"), &error))?;
@@ -126,10 +126,6 @@ fn boot(kernel: &Kernel, programs: &[(String, PathBuf)]) -> Result<Guest> {
     let mut vm = Vm::new(kernel).smp(2).memory(1024);
     for (name, path) in programs {
         vm = vm.program(path, format!("/tests/{name}"));
-    }
-    let examples = host::workspace()?.join("examples");
-    if examples.exists() {
-        vm = vm.file(&examples)?;
     }
     vm.boot()
 }

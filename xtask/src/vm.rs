@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
@@ -89,6 +90,10 @@ impl<'a> Vm<'a> {
     ///
     /// To be called on the main thread, with which the VM dies.
     pub(crate) fn boot(mut self) -> Result<Guest> {
+        let folder = host::workspace()?.join("target/vm");
+        fs::create_dir_all(&folder)?;
+        // Until the archive is written, nobody else may build anew what goes into it.
+        let lock = cache::lock(&folder.join("lock"))?;
         let module = kmod::build(&self.kernel.headers())?;
         let Programs {
             lunatikctl,
@@ -97,13 +102,11 @@ impl<'a> Vm<'a> {
         self = self.program(&lunatikctl, "/usr/bin/lunatikctl");
         self = self.program(&lua_module, "/usr/lib/x86_64-linux-gnu/lua/5.4/lunatik.so");
 
-        let folder = host::workspace()?.join("target/vm");
-        fs::create_dir_all(&folder)?;
-        let run = tempfile::Builder::new()
-            .prefix("run-")
-            .tempdir_in(&folder)?;
+        sweep(&folder)?;
+        let run = tempfile::Builder::new().prefix(RUN).tempdir_in(&folder)?;
         let initramfs = run.path().join("initramfs");
         self.write_initramfs(&folder, &module, &initramfs)?;
+        drop(lock);
 
         let mut step = Step::new(format!("booting Linux {}", self.kernel.version));
         step.quietly();
@@ -115,7 +118,7 @@ impl<'a> Vm<'a> {
         };
         let (qemu, ports) = Qemu::start(&machine, run.path())?;
         let log = Log::new(
-            &folder.join(format!("{}.log", self.kernel.version)),
+            folder.join(format!("{}.log", self.kernel.version)),
             self.verbose,
         )?;
         // The guest is up when this returns, and needs no file of this folder any more.
@@ -124,8 +127,7 @@ impl<'a> Vm<'a> {
 
     fn write_initramfs(&self, folder: &Path, module: &Path, path: &Path) -> Result<()> {
         let mut tree = Tree::default();
-        let stripped = folder.join("stripped");
-        fs::create_dir_all(&stripped)?;
+        let stripped = folder.join(STRIPPED);
         tree.program(&artifacts::stripped(&this_program(), &stripped)?, INIT);
         for (program, target) in &self.programs {
             tree.program(&artifacts::stripped(program, &stripped)?, target);
@@ -157,7 +159,6 @@ impl<'a> Vm<'a> {
     /// The kernel's modules and ours in one folder, with metadata for modprobe.
     fn modules(&self, folder: &Path, module: &Path) -> Result<PathBuf> {
         let release = &self.kernel.release;
-        let _lock = cache::lock(&folder.join("modules.lock"))?;
         let root = folder.join("modules");
         let tree = root.join("lib/modules").join(release);
         let ours = tree.join("extra/lunatik.ko");
@@ -209,7 +210,6 @@ impl<'a> Vm<'a> {
         }
         let prefix = format!("base-{}-", self.kernel.version);
         let path = folder.join(format!("{prefix}{:016x}", hasher.finish()));
-        let _lock = cache::lock(&folder.join("base.lock"))?;
         if path.exists() {
             return Ok(path);
         }
@@ -232,6 +232,41 @@ impl<'a> Vm<'a> {
         temporary.persist(&path)?;
         Ok(path)
     }
+}
+
+/// What each run has for itself, as long as its guest boots.
+const RUN: &str = "run-";
+/// Copies of programs without debugging information.
+const STRIPPED: &str = "stripped";
+
+/// Removes what killed runs left and what no run has made for a week.
+fn sweep(folder: &Path) -> Result<()> {
+    let older = |path: &Path, hours| -> Result<bool> {
+        Ok(path
+            .metadata()?
+            .modified()?
+            .elapsed()
+            .is_ok_and(|age| age > Duration::from_hours(hours)))
+    };
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(RUN))
+            && older(&path, 1)?
+        {
+            fs::remove_dir_all(path)?;
+        }
+    }
+    let stripped = folder.join(STRIPPED);
+    fs::create_dir_all(&stripped)?;
+    for entry in fs::read_dir(stripped)? {
+        let path = entry?.path();
+        if older(&path, 7 * 24)? {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The program that runs now, also where a newer one has taken its place.
