@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::cache::Cache;
 use crate::command;
 use crate::step::Step;
 
@@ -22,8 +23,8 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// Reads the package lists of bookworm, its security updates and its backports.
-    pub(crate) fn open() -> Result<Self> {
+    /// Reads the package lists of bookworm, its security updates and its backports. The cache's lock must be held.
+    pub(crate) fn open(cache: &Cache) -> Result<Self> {
         let mut step = Step::new("reading Debian's package lists");
         step.now("");
         let archives = archives()?;
@@ -36,7 +37,7 @@ impl Apt {
         };
 
         let apt = Self {
-            folder: tempfile::Builder::new().prefix("lunatik-apt-").tempdir()?,
+            folder: cache.temporary()?,
         };
         for folder in ["sources", "lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(apt.path(folder))?;

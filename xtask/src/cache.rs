@@ -6,6 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 /// The folder of everything that was fetched.
 pub(crate) struct Cache {
@@ -40,28 +41,34 @@ impl Cache {
         if entry.exists() {
             return Ok(entry);
         }
-        let _lock = lock(&self.root.join("lock"))?;
+        let _lock = self.lock()?;
         if entry.exists() {
             return Ok(entry);
         }
-        self.sweep()?;
-        let temporary = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempdir_in(&self.root)?;
+        let temporary = self.temporary()?;
         make(temporary.path())?;
         fs::rename(temporary.keep(), &entry)?;
         Ok(entry)
     }
 
-    /// Removes what interrupted runs left; called with the lock held.
-    fn sweep(&self) -> Result<()> {
+    /// Waits until no other run fetches anything, which lasts as long as the file that is returned.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let lock = lock(&self.root.join("lock"))?;
+        // What interrupted runs left.
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
-        Ok(())
+        Ok(lock)
+    }
+
+    /// A folder for as long as the lock is held.
+    pub(crate) fn temporary(&self) -> Result<TempDir> {
+        Ok(tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempdir_in(&self.root)?)
     }
 }
 

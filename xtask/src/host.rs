@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, Apt};
+use crate::cache::Cache;
 use crate::command;
 
 /// A Debian package and how to see that what it gives is there.
@@ -105,35 +106,43 @@ fn ensure(needs: &[&[Need]], qemu: bool) -> Result<()> {
             env::consts::ARCH
         );
     }
-    let missing: Vec<&str> = needs
-        .iter()
-        .copied()
-        .flatten()
-        .filter(|need| !present(need))
-        .map(|need| need.package)
-        .collect();
-    let qemu = qemu && !qemu_is_good();
-    if missing.is_empty() && !qemu {
+    let lacking = || {
+        let missing = needs
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|need| !present(need));
+        (
+            missing.map(|need| need.package).collect::<Vec<_>>(),
+            qemu && !qemu_is_good(),
+        )
+    };
+    let (missing, qemu_missing) = lacking();
+    if missing.is_empty() && !qemu_missing {
         return Ok(());
     }
     if !(is_bookworm() && apt::may_install()) {
-        let mut list = missing;
         let newer_qemu =
             format!("{QEMU} ({QEMU_MAJOR}.0 or newer; in Debian 12 from bookworm-backports)");
-        if qemu {
-            list.push(&newer_qemu);
-        }
+        let list: Vec<&str> = missing
+            .into_iter()
+            .chain(qemu_missing.then_some(&*newer_qemu))
+            .collect();
         bail!(
             "this machine lacks programs, and packages are installed by themselves only on Debian 12 as root or with sudo.\n\
              Please install (names are Debian's): {}",
             list.join(", ")
         );
     }
-    let apt = Apt::open()?;
+    let cache = Cache::open()?;
+    let _lock = cache.lock()?;
+    // Another run may have installed them meanwhile.
+    let (missing, qemu_missing) = lacking();
+    let apt = Apt::open(&cache)?;
     if !missing.is_empty() {
         apt.install(&missing, None)?;
     }
-    if qemu {
+    if qemu_missing {
         apt.install(&[QEMU], Some(apt::BACKPORTS))?;
     }
     Ok(())

@@ -100,8 +100,9 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The kernel, fetched where it is not yet in the cache.
     pub(crate) fn get(version: Version) -> Result<Self> {
-        let folder = Cache::open()?.entry(&format!("linux-{version}-{LAYOUT}"), |folder| {
-            fetch(version, folder)
+        let cache = Cache::open()?;
+        let folder = cache.entry(&format!("linux-{version}-{LAYOUT}"), |folder| {
+            fetch(&cache, version, folder)
         })?;
         let release = fs::read_to_string(folder.join("release"))?;
         Ok(Self {
@@ -133,13 +134,13 @@ fn headers(folder: &Path, release: &str) -> PathBuf {
         .join(format!("linux-headers-{release}"))
 }
 
-fn fetch(version: Version, folder: &Path) -> Result<()> {
+fn fetch(cache: &Cache, version: Version, folder: &Path) -> Result<()> {
     if !host::is_bookworm() {
         bail!(
             "Linux {version} is fetched from Debian 12's archive, and this machine is not Debian 12"
         );
     }
-    let apt = Apt::open()?;
+    let apt = Apt::open(cache)?;
     let mut step = Step::new(format!("fetching Linux {version}"));
     step.now("");
     let suite = version.suite();
