@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -27,6 +27,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const LOG_LAG: Duration = Duration::from_secs(10);
 /// Most lines of the kernel's log that an error shows.
 const EXCERPT: usize = 60;
+/// How the name of a log starts that a run failed for.
+pub(crate) const FAILED_LOG: &str = "failed-";
+/// The status of a run that a signal ended.
+pub(crate) const INTERRUPTED: u8 = 130;
 /// Ctrl-]: ends an interactive VM, whatever its state.
 const ESCAPE: u8 = 0x1d;
 
@@ -320,10 +324,15 @@ fn watch_interrupts(sender: SyncSender<Event>) -> Result<()> {
     thread::spawn(move || {
         let mut signals = signals.forever();
         signals.next();
-        thread::spawn(move || sender.send(Event::Interrupt));
+        thread::spawn(move || {
+            // That VM may have ended long ago, and we be doing something else.
+            if sender.send(Event::Interrupt).is_err() {
+                std::process::exit(INTERRUPTED.into());
+            }
+        });
         signals.next();
         // QEMU dies with us.
-        std::process::exit(130);
+        std::process::exit(INTERRUPTED.into());
     });
     Ok(())
 }
@@ -390,10 +399,33 @@ impl Log {
         let new = &self.lines[self.reported..];
         self.reported = self.lines.len();
         let excerpt = dmesg::excerpt(new, EXCERPT)?.join("\n");
+        self.keep();
         Some(format!(
             "{excerpt}\n(the whole log: {})",
             self.path.display()
         ))
+    }
+
+    /// Gives the file a name of its own, for the next VM starts a log of the old one.
+    fn keep(&mut self) {
+        let name = self
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name.starts_with(FAILED_LOG) {
+            return;
+        }
+        let age = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let kept = self
+            .path
+            .with_file_name(format!("{FAILED_LOG}{}-{name}", age.as_millis()));
+        if std::fs::rename(&self.path, &kept).is_ok() {
+            self.path = kept;
+        }
     }
 
     fn tail(&self) -> String {

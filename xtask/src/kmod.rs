@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -181,7 +180,7 @@ fn stage(sources: &BTreeMap<PathBuf, PathBuf>, staging: &Path) -> Result<bool> {
 /// Removes debugging information, which Kbuild adds for BTF, from a copy of `module`.
 pub(crate) fn strip(module: &Path, copy: &Path) -> Result<()> {
     command::output(
-        Command::new("strip")
+        host::tool("strip")
             .arg("--strip-debug")
             .arg("-o")
             .arg(copy)

@@ -108,7 +108,7 @@ fn main() -> ExitCode {
             eprintln!("xtask: {error:#}");
             ExitCode::from(match error.downcast_ref() {
                 Some(Failure::TimedOut(_)) => 124,
-                Some(Failure::Interrupted) => 130,
+                Some(Failure::Interrupted) => guest::INTERRUPTED,
                 _ => 125,
             })
         }

@@ -184,7 +184,11 @@ impl Tally {
         let reason = error.to_string();
         self.fail(format!(
             "{name}: {}",
-            reason.lines().next().unwrap_or_default()
+            reason
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches(':')
         ));
         match error.downcast_ref() {
             Some(Failure::Interrupted) => Err(Failure::Interrupted.into()),

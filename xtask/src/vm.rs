@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use walkdir::WalkDir;
 
 use crate::artifacts::{self, Programs};
-use crate::guest::{Guest, Log};
+use crate::guest::{FAILED_LOG, Guest, Log};
 use crate::init::INIT;
 use crate::initramfs::{self, Tree};
 use crate::kernel::{self, Kernel};
@@ -239,35 +239,35 @@ const RUN: &str = "run-";
 /// Copies of programs without debugging information.
 const STRIPPED: &str = "stripped";
 
-/// Removes what killed runs left and what no run has made for a week.
+/// Removes what killed runs left and what is a week old.
 fn sweep(folder: &Path) -> Result<()> {
-    let older = |path: &Path, hours| -> Result<bool> {
-        Ok(path
-            .metadata()?
-            .modified()?
-            .elapsed()
-            .is_ok_and(|age| age > Duration::from_hours(hours)))
+    // Other runs remove what is theirs meanwhile.
+    let older = |path: &Path, hours| {
+        let modified = path.metadata().and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|time| {
+            time.elapsed()
+                .is_ok_and(|age| age > Duration::from_hours(hours))
+        })
     };
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(RUN))
-            && older(&path, 1)?
-        {
-            fs::remove_dir_all(path)?;
-        }
-    }
     let stripped = folder.join(STRIPPED);
     fs::create_dir_all(&stripped)?;
-    for entry in fs::read_dir(stripped)? {
-        let path = entry?.path();
-        if older(&path, 7 * 24)? {
+    for entry in fs::read_dir(folder)?.chain(fs::read_dir(&stripped)?) {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if name.starts_with(RUN) && older(&path, 1) {
+            fs::remove_dir_all(path)?;
+        } else if (path.starts_with(&stripped) && path.is_file() || name.starts_with(FAILED_LOG))
+            && older(&path, WEEK)
+        {
             fs::remove_file(path)?;
         }
     }
     Ok(())
 }
+
+/// In hours.
+const WEEK: u64 = 7 * 24;
 
 /// The program that runs now, also where a newer one has taken its place.
 fn this_program() -> PathBuf {
