@@ -20,12 +20,6 @@
 /* Runs that began on this CPU and have not ended; more than one by preemption. */
 static DEFINE_PER_CPU(struct list_head, running);
 
-static const char *const reasons[] = {
-	[LUNATIK_ATTEND_EXPIRED] = "deadline passed",
-	[LUNATIK_ATTEND_KILLED] = "caller was killed",
-	[LUNATIK_ATTEND_CLOSING] = "state is being closed",
-};
-
 static int reason(const struct lunatik_guard *guard)
 {
 	unsigned long attention = READ_ONCE(guard->attention);
@@ -50,6 +44,28 @@ int lunatik_deadline_error(const struct lunatik_deadline *deadline)
 	return 0;
 }
 
+static void push_reason(lua_State *L, const struct lunatik_guard *guard, int why)
+{
+	const struct lunatik_deadline *deadline =
+		container_of(guard, struct lunatik_deadline, guard);
+	u32 us = deadline->timeout;
+
+	luaL_where(L, 0);
+	switch (why) {
+	case LUNATIK_ATTEND_EXPIRED:
+		lua_pushfstring(L, us % 1000 ? "deadline of %d us passed" : "deadline of %d ms passed",
+				us % 1000 ? us : us / 1000);
+		break;
+	case LUNATIK_ATTEND_KILLED:
+		lua_pushliteral(L, "caller was killed");
+		break;
+	case LUNATIK_ATTEND_CLOSING:
+		lua_pushliteral(L, "state is being closed");
+		break;
+	}
+	lua_concat(L, 2);
+}
+
 /*
  * Ends the run, again and again until it has unwound: errors raised here are
  * caught by pcall like any other, so the guard stays up.
@@ -64,9 +80,9 @@ void lunatik_attend(lua_State *L)
 	why = reason(guard);
 	if (why < 0)
 		return;
-	lua_checkstack(L, 1);
-	lua_pushstring(L, reasons[why]);
-	lunatik_run_report(L);
+	luaL_checkstack(L, LUA_MINSTACK, NULL);
+	push_reason(L, guard, why);
+	lunatik_run_end(L);
 	lunatik_throw(L);
 }
 
@@ -118,7 +134,7 @@ void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closin
 	deadline->closing = closing;
 }
 
-void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 end)
+void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 end, u32 timeout)
 {
 	unsigned long stack = (unsigned long)end_of_stack(current);
 	struct lunatik_guard *guard = &deadline->guard;
@@ -131,6 +147,7 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	deadline->task = current;
 	deadline->begin = ktime_get_ns();
 	deadline->end = end;
+	deadline->timeout = timeout;
 
 	migrate_disable();
 	preempt_disable();

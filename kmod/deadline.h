@@ -21,13 +21,18 @@ struct lunatik_deadline {
 	const bool *closing;
 	u64 begin;	/* ns, CLOCK_MONOTONIC */
 	u64 end;
+	u32 timeout;	/* microseconds, for the error's text */
 };
 
 /* closing: becomes true when a run should end for the state's sake. */
 void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closing);
 
-/* Process context, the state's lock held; the task stays on its CPU in between. */
-void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 end);
+/*
+ * Process context, the state's lock held; the task stays on its CPU in between.
+ * end: when the deadline passes (ns, CLOCK_MONOTONIC); timeout: what it was called
+ * when it was asked for.
+ */
+void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 end, u32 timeout);
 void lunatik_deadline_leave(struct lunatik_deadline *deadline);
 
 void lunatik_deadline_setup(void);	/* at module load */

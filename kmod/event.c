@@ -6,6 +6,7 @@
 #include "log.h"
 #include "netlink.h"
 #include "netns.h"
+#include "session.h"
 #include "state.h"
 
 static bool anyone_listens(const struct lunatik_state *state, unsigned int group)
@@ -38,26 +39,32 @@ static void send(const struct lunatik_state *state, struct sk_buff *skb, void *h
 	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, group, GFP_KERNEL);
 }
 
-static void plain_event(const struct lunatik_state *state, u8 cmd)
+void lunatik_event_created(const struct lunatik_state *state)
 {
 	struct sk_buff *skb;
 	void *head;
 
 	if (!anyone_listens(state, LUNATIK_GROUP_EVENTS))
 		return;
-	skb = begin(state, cmd, 0, &head);
+	skb = begin(state, LUNATIK_CMD_STATE_CREATED_NTF, 0, &head);
 	if (skb)
 		send(state, skb, head, LUNATIK_GROUP_EVENTS);
 }
 
-void lunatik_event_created(const struct lunatik_state *state)
+void lunatik_event_closed(struct lunatik_state *state)
 {
-	plain_event(state, LUNATIK_CMD_STATE_CREATED_NTF);
-}
+	struct sk_buff *skb;
+	void *head;
 
-void lunatik_event_closed(const struct lunatik_state *state)
-{
-	plain_event(state, LUNATIK_CMD_STATE_CLOSED_NTF);
+	if (!READ_ONCE(state->nsubscribers) && !anyone_listens(state, LUNATIK_GROUP_EVENTS))
+		return;
+	skb = begin(state, LUNATIK_CMD_STATE_CLOSED_NTF, 0, &head);
+	if (!skb)
+		return;
+	genlmsg_end(skb, head);
+	lunatik_session_send(state, skb);
+	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, LUNATIK_GROUP_EVENTS,
+				GFP_KERNEL);
 }
 
 void lunatik_event_failed(const struct lunatik_state *state, int error, const char *message,

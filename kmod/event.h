@@ -13,7 +13,8 @@ struct lunatik_log_line;
 struct lunatik_state;
 
 void lunatik_event_created(const struct lunatik_state *state);
-void lunatik_event_closed(const struct lunatik_state *state);
+/* Tells the state's subscribers, too. */
+void lunatik_event_closed(struct lunatik_state *state);
 void lunatik_event_failed(const struct lunatik_state *state, int error, const char *message,
 			  size_t len);
 void lunatik_event_log(const struct lunatik_state *state, const struct lunatik_log_line *line);

@@ -456,7 +456,7 @@ static int dostring_body(lua_State *L)
 	}
 	lunatik_value_push(L, dostring->nlh, dostring->nargs);
 	lua_call(L, dostring->nargs, LUA_MULTRET);
-	lunatik_value_put(L, 1, dostring->run.reply);
+	lunatik_value_put(L, 1, lunatik_run_reply(&dostring->run));
 	return 0;
 }
 
@@ -553,7 +553,7 @@ static int senddata_body(lua_State *L)
 	if (len > LUNATIK_DATA_MAX)
 		return lunatik_run_fail(L, -EMSGSIZE, "the reply's %I bytes exceed %d",
 					(lua_Integer)len, LUNATIK_DATA_MAX);
-	err = lunatik_reply_put(senddata->run.reply, LUNATIK_A_DATA, reply, len);
+	err = lunatik_reply_put(lunatik_run_reply(&senddata->run), LUNATIK_A_DATA, reply, len);
 	if (err)
 		return lunatik_run_fail(L, err, "not enough memory for the reply");
 	return 0;

@@ -7,11 +7,11 @@
 #include "netlink.h"
 #include "reply.h"
 
-/* The largest message; also what a socket with default buffers takes unread. */
-#define MESSAGE_MAX	65536
-
 /* The message's attributes begin behind two headers. */
 #define HEADERS		(NLMSG_HDRLEN + GENL_HDRLEN)
+
+/* Attributes of one message; a socket with default buffers takes that much unread. */
+#define MESSAGE_MAX	(LUNATIK_MESSAGE_MAX - HEADERS)
 
 static struct sk_buff *message_new(struct lunatik_reply *reply, size_t room, void **head)
 {
@@ -67,7 +67,8 @@ static int reserve(struct lunatik_reply *reply, size_t size)
 
 	if (reply->total + size > LUNATIK_REPLY_MAX)
 		return -EMSGSIZE;
-	if (skb_tailroom(reply->skb) >= size)
+	/* The allocator may have rounded the tailroom up past what a reader takes. */
+	if (used + size <= MESSAGE_MAX && skb_tailroom(reply->skb) >= size)
 		return 0;
 	if (used + size <= MESSAGE_MAX) {
 		/* Grow the message, at least twofold. */

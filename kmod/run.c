@@ -14,47 +14,61 @@ static void report(struct lunatik_run *run, const char *message, size_t len,
 {
 	static const char too_long[] = "error message too long";
 
-	if (run->reported || !run->reply)
-		return;
-	run->reported = true;
 	if (len > LUNATIK_STRING_MAX) {
 		message = too_long;
 		len = sizeof(too_long) - 1;
 	}
 	lunatik_reply_reset(run->reply);
 	/* Without memory for the text the error number has to do. */
-	if (lunatik_reply_put(run->reply, LUNATIK_A_ERROR, message, len))
-		return;
-	if (traceback && traceback_len <= LUNATIK_STRING_MAX)
+	run->reported = !lunatik_reply_put(run->reply, LUNATIK_A_ERROR, message, len);
+	if (run->reported && traceback && traceback_len <= LUNATIK_STRING_MAX)
 		lunatik_reply_put(run->reply, LUNATIK_A_TRACEBACK, traceback, traceback_len);
 }
 
-void lunatik_run_report(lua_State *L)
+/* Reports the error message on top of the stack, with a traceback from level on. */
+static void report_top(lua_State *L, struct lunatik_run *run, int level)
 {
-	struct lunatik_run *run = lunatik_state_of(L)->run;
 	size_t len, traceback_len;
 	const char *message, *traceback;
 
-	if (run->reported)
-		return;
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	message = luaL_tolstring(L, -1, &len);
-	if (run->error == -ENOEXEC) {
-		report(run, message, len, NULL, 0);
-		lua_pop(L, 1);
-		return;
-	}
-	luaL_traceback(L, L, NULL, 1);
+	luaL_traceback(L, L, NULL, level);
 	traceback = lua_tolstring(L, -1, &traceback_len);
 	report(run, message, len, traceback, traceback_len);
 	lua_pop(L, 2);
 }
 
-/* The message handler of every run. */
+void lunatik_run_end(lua_State *L)
+{
+	struct lunatik_run *run = lunatik_state_of(L)->run;
+
+	if (run->ended)
+		return;
+	report_top(L, run, 0);
+	run->ended = true;
+}
+
+/*
+ * The message handler of every run. Lua calls it for some errors within load(),
+ * too, which are values then: what it reports is not final.
+ */
 static int on_error(lua_State *L)
 {
-	lunatik_run_report(L);
+	struct lunatik_run *run = lunatik_state_of(L)->run;
+
+	/* An error of the body's own has a text and no script to trace. */
+	if (!run->error)
+		report_top(L, run, 1);
 	return 1;
+}
+
+struct lunatik_reply *lunatik_run_reply(struct lunatik_run *run)
+{
+	if (run->reported)
+		lunatik_reply_reset(run->reply);
+	run->reported = false;
+	return run->reply;
 }
 
 int lunatik_run_fail(lua_State *L, int error, const char *fmt, ...)
@@ -79,24 +93,31 @@ static int why(struct lunatik_state *state, struct lunatik_run *run, int status)
 	return run->error ?: -EREMOTEIO;
 }
 
+/* Whether the reply holds the very error that the run ended in. */
+static bool is_reported(const struct lunatik_run *run, int status)
+{
+	return run->ended || (run->reported && !run->error && status == LUA_ERRRUN);
+}
+
 static int finish(struct lunatik_state *state, struct lunatik_run *run, int status)
 {
+	static const char no_text[] = "(error object is not a string)";
 	lua_State *L = state->L;
-	size_t len = 0;
-	const char *message = NULL;
+	const char *message = no_text;
+	size_t len = sizeof(no_text) - 1;
 	int err;
 
-	if (status == LUA_OK)
+	if (status == LUA_OK) {
+		if (run->reported)
+			lunatik_reply_reset(run->reply);
 		return 0;
+	}
 	err = why(state, run, status);
 	/* Not converted: that would need memory, and this is outside protected mode. */
 	if (lua_type(L, -1) == LUA_TSTRING)
 		message = lua_tolstring(L, -1, &len);
-	if (!message) {
-		message = "error object is not a string";
-		len = strlen(message);
-	}
-	report(run, message, len, NULL, 0);
+	if (!is_reported(run, status))
+		report(run, message, len, NULL, 0);
 	state->errors++;
 	if (err == -ETIME)
 		state->deadline_kills++;
@@ -116,8 +137,9 @@ int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u32 timeou
 
 	run->error = 0;
 	run->reported = false;
+	run->ended = false;
 	state->run = run;
-	lunatik_deadline_enter(&state->deadline, L, end);
+	lunatik_deadline_enter(&state->deadline, L, end, timeout);
 	lua_settop(L, 0);
 	lua_pushcfunction(L, on_error);
 	lua_pushcfunction(L, run->body);

@@ -18,7 +18,8 @@ struct lunatik_run {
 	struct lunatik_reply *reply;
 	/* Set by body before it raises: what the failure is called, if not EREMOTEIO. */
 	int error;
-	bool reported;
+	bool reported;	/* the reply holds an error, maybe one that was caught since */
+	bool ended;	/* that error is why the deadline ended the run */
 };
 
 /*
@@ -30,10 +31,13 @@ int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u32 timeou
 /* For body: raises an error that is called errno. fmt as luaL_error() takes it. */
 int lunatik_run_fail(lua_State *L, int error, const char *fmt, ...);
 
+/* For body: the reply, empty, to put results into. */
+struct lunatik_reply *lunatik_run_reply(struct lunatik_run *run);
+
 /*
- * Puts the error message on top of the stack, and a traceback, into the reply
- * of L's run, unless it has one. Leaves the stack as it was.
+ * For the deadline: puts the error message on top of the stack and a traceback
+ * into the reply, the first time it is called in a run. Leaves the stack as it was.
  */
-void lunatik_run_report(lua_State *L);
+void lunatik_run_end(lua_State *L);
 
 #endif

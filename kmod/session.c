@@ -260,11 +260,26 @@ static struct notifier_block release_notifier = {
 	.notifier_call = on_release,
 };
 
+int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb)
+{
+	int delivered = 0;
+	struct ref *ref;
+
+	spin_lock_bh(&state->subscribers_lock);
+	list_for_each_entry(ref, &state->subscribers, subscriber) {
+		struct sk_buff *clone = skb_clone(skb, GFP_ATOMIC);
+
+		if (clone && !genlmsg_unicast(state->lnet->net, clone, ref->session->portid))
+			delivered++;
+	}
+	spin_unlock_bh(&state->subscribers_lock);
+	return delivered;
+}
+
 int lunatik_session_publish(struct lunatik_state *state, const char *data, size_t len)
 {
 	struct sk_buff *skb;
-	int delivered = 0;
-	struct ref *ref;
+	int delivered;
 	void *head;
 
 	state->sent++;
@@ -283,15 +298,7 @@ int lunatik_session_publish(struct lunatik_state *state, const char *data, size_
 		return -EMSGSIZE;
 	}
 	genlmsg_end(skb, head);
-
-	spin_lock_bh(&state->subscribers_lock);
-	list_for_each_entry(ref, &state->subscribers, subscriber) {
-		struct sk_buff *clone = skb_clone(skb, GFP_ATOMIC);
-
-		if (clone && !genlmsg_unicast(state->lnet->net, clone, ref->session->portid))
-			delivered++;
-	}
-	spin_unlock_bh(&state->subscribers_lock);
+	delivered = lunatik_session_send(state, skb);
 	kfree_skb(skb);
 	return delivered;
 }

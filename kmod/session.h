@@ -50,6 +50,9 @@ void lunatik_session_drop_all(struct lunatik_net *lnet);
  */
 int lunatik_session_publish(struct lunatik_state *state, const char *data, size_t len);
 
+/* Sends a message to every subscriber; how many got it. Any context, sleeps not. */
+int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb);
+
 int lunatik_session_init(void);
 void lunatik_session_uninit(void);
 

@@ -149,9 +149,9 @@ void lunatik_state_unlink(struct lunatik_state *state)
 	xa_erase(&lnet->states, state->id);
 	WRITE_ONCE(lnet->nstates, lnet->nstates - 1);
 	lnet->generation += 2;
+	lunatik_event_closed(state);
 	lunatik_session_forget(state);
 	wake_up_all(&state->waiters);
-	lunatik_event_closed(state);
 }
 
 struct lunatik_state *lunatik_state_by_name(struct lunatik_net *lnet, const char *name)

@@ -117,7 +117,7 @@ static int math_random(lua_State *L)
 
 	switch (lua_gettop(L)) {
 	case 0:
-		return luaL_error(L, "no floating point in the kernel: math.random needs a range");
+		return luaL_error(L, "a random number without a range needs floating point, which the kernel does not have");
 	case 1:
 		high = luaL_checkinteger(L, 1);
 		if (!high) {

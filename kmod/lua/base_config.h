@@ -3,18 +3,16 @@
 #ifndef LUNATIK_BASE_CONFIG_H
 #define LUNATIK_BASE_CONFIG_H
 
+#include <string.h>
 #include "lib_config.h"
 
 /* collectgarbage("count") */
 #define lua_pushnumber(L, n)	lua_pushinteger(L, (lua_Integer)(n))
 
-/* load() */
+/* load(): without a mode, or with one that has it, text */
 static inline const char *lunatik_textmode(const char *mode)
 {
-	for (; *mode; mode++)
-		if (*mode == 't')
-			return "t";
-	return "";
+	return !mode || strchr(mode, 't') ? "t" : "";
 }
 #define lua_load(L, reader, data, name, mode) \
 	lua_load(L, reader, data, name, lunatik_textmode(mode))

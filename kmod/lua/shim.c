@@ -12,7 +12,7 @@
 
 long long lunatik_nofloat(lua_State *L, const char *what)
 {
-	luaG_runerror(L, "no floating point in the kernel: %s is not available", what);
+	luaG_runerror(L, "%s needs floating point, which the kernel does not have", what);
 	return 0;
 }
 

@@ -21,8 +21,8 @@ static const struct { struct lua_State *L; } lunatik_no_match, *const ms = &luna
 
 /* string.format("%f"), string.pack("d"), string.unpack("d") */
 #undef lua_pushnumber
-#define luaL_checknumber(L, arg)	lunatik_nofloat(L, "floating-point formats")
-#define lua_pushnumber(L, n)		((void)(n), lunatik_nofloat(L, "floating-point formats"))
+#define luaL_checknumber(L, arg)	lunatik_nofloat(L, "the format")
+#define lua_pushnumber(L, n)		((void)(n), lunatik_nofloat(L, "the format"))
 #define float			int
 #define double			long long
 

@@ -13,7 +13,9 @@
  *
  * How an answer ends
  *   An operation with something to tell sends its reply first, then an ACK (when
- *   NLM_F_ACK was set) or an error. A reply that does not fit one message comes
+ *   NLM_F_ACK was set) or an error; one with nothing to tell (a script without
+ *   results, say) sends no reply. All of it is there when sending the request
+ *   returns. A reply that does not fit one message comes
  *   as several messages with NLM_F_MULTI, ended by NLMSG_DONE in place of the
  *   ACK; NLMSG_DONE then carries the error number (0 for success). The
  *   attributes of all parts together, in order, are the reply.
@@ -62,7 +64,8 @@
  *   from the kernel, to each data channel, with sequence number 0:
  *   STATE_NAME, STATE_ID, SEQUENCE, DATA
  *   SEQUENCE counts the state's lunatik.send() calls from 1; a gap tells how
- *   many messages a slow reader lost.
+ *   many messages a slow reader lost. When the state closes, each of its data
+ *   channels gets LUNATIK_CMD_STATE_CLOSED_NTF with STATE_NAME and STATE_ID.
  *
  * LUNATIK_CMD_GETLOG
  *   as a dump: state, [SEQUENCE]; one line of the log per message:
@@ -129,6 +132,7 @@
 #define LUNATIK_DATA_MAX		61440	/* DATA, either way */
 #define LUNATIK_STRING_MAX		61440	/* one string of an ARG or a RESULT */
 #define LUNATIK_REPLY_MAX		1048576	/* one reply in all */
+#define LUNATIK_MESSAGE_MAX		65556	/* one datagram from the kernel, headers included */
 #define LUNATIK_LOG_LINE_MAX		4096	/* one line of a state's log */
 #define LUNATIK_MAX_ALLOC_MIN		32768	/* least MAX_ALLOC */
 #define LUNATIK_TABLE_DEPTH		8	/* tables within tables */
