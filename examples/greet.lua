@@ -3,12 +3,12 @@
 local lunatik = require "lunatik"
 
 local s <close> = assert(lunatik.newstate{name = "hello", maxalloc = 256 << 10, ephemeral = true})
-print(s:dostring "return 6 * 7, {x = 2}.x")
+local answer, t = s:dostring "return 6 * 7, {x = 2}"
+print(answer, t.x)
 
-assert(s:dostring [[
-  local lunatik = require "lunatik"
-  lunatik.receive(function(data) return data:reverse() end)
-]] == nil)
+s:dostring [[
+  require("lunatik").receive(function(data) return data:reverse() end)
+]]
 print(s:senddata "lunatik")
 
 local none, message, code = s:dostring "return nothing.at.all"
