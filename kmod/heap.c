@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/align.h>
+#include <linux/build_bug.h>
 #include <linux/mm.h>
 #include <linux/sched/task_stack.h>
 #include <linux/slab.h>
@@ -7,14 +8,34 @@
 
 #include "heap.h"
 #include "lua/lunatik_lua.h"
-#include "params.h"
 #include "netns.h"
+#include "params.h"
 
 /* Give memory back to the namespace when more than this is unused. */
-#define HEAP_SLACK	(8 * LUNATIK_CHARGE_STEP)
+#define SLACK		(8 * LUNATIK_CHARGE_STEP)
 
 /* Reclaim has frames of its own: with less stack than this it is not asked. */
 #define RECLAIM_STACK	8192
+
+/*
+ * Small blocks come in the sizes of kmalloc's caches. Those that Lua frees are
+ * kept, up to a bound, for the next of their size: a chunk that is compiled, run
+ * and forgotten makes and frees a dozen. Not under KASAN, which is to see every
+ * use of a block that was freed.
+ */
+#define SMALL_MAX	256
+#define KEEP_MAX	4096
+#define KEEPS		(!IS_ENABLED(CONFIG_KASAN))
+
+static const u16 class_size[LUNATIK_HEAP_CLASSES] = { 16, 32, 64, 96, 128, 192, 256 };
+
+static unsigned int class_of(size_t size)
+{
+	/* by (size - 1) / 16 */
+	static const u8 classes[SMALL_MAX / 16] = { 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6 };
+
+	return classes[(size - 1) / 16];
+}
 
 static bool net_charge(struct lunatik_net *lnet, u32 bytes)
 {
@@ -26,50 +47,96 @@ static bool net_charge(struct lunatik_net *lnet, u32 bytes)
 
 void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet, u32 max)
 {
+	memset(heap, 0, sizeof(*heap));
 	heap->lnet = lnet;
 	heap->max = max;
-	heap->curr = 0;
-	heap->peak = 0;
-	heap->charged = 0;
 }
 
 void lunatik_heap_uninit(struct lunatik_heap *heap)
 {
-	WARN_ON_ONCE(heap->curr);
+	lunatik_heap_trim(heap);
+	WARN_ON_ONCE(heap->held);
 	atomic64_sub(heap->charged, &heap->lnet->charged);
+}
+
+static void set_held(struct lunatik_heap *heap, u32 held)
+{
+	WRITE_ONCE(heap->held, held);
+	if (held > heap->peak)
+		WRITE_ONCE(heap->peak, held);
+}
+
+static bool fits(const struct lunatik_heap *heap, size_t size)
+{
+	return size <= heap->max && heap->held <= heap->max - size;
 }
 
 bool lunatik_heap_charge(struct lunatik_heap *heap, size_t size)
 {
-	u32 curr;
+	u32 held;
 
-	if (size > heap->max || heap->curr > heap->max - size)
-		return false;
-	curr = heap->curr + size;
-	if (curr > heap->charged) {
-		u32 more = ALIGN(curr, LUNATIK_CHARGE_STEP) - heap->charged;
+	if (!fits(heap, size)) {
+		lunatik_heap_trim(heap);
+		if (!fits(heap, size))
+			return false;
+	}
+	held = heap->held + size;
+	if (held > heap->charged) {
+		u32 more = ALIGN(held, LUNATIK_CHARGE_STEP) - heap->charged;
 
 		if (!net_charge(heap->lnet, more))
 			return false;
 		heap->charged += more;
 	}
-	WRITE_ONCE(heap->curr, curr);
-	if (curr > heap->peak)
-		WRITE_ONCE(heap->peak, curr);
+	set_held(heap, held);
 	return true;
 }
 
 void lunatik_heap_uncharge(struct lunatik_heap *heap, size_t size)
 {
-	u32 curr = heap->curr - size;
+	u32 held = heap->held - size;
 
-	WRITE_ONCE(heap->curr, curr);
-	if (heap->charged - curr > HEAP_SLACK) {
-		u32 keep = ALIGN(curr, LUNATIK_CHARGE_STEP);
+	set_held(heap, held);
+	if (heap->charged - held > SLACK) {
+		u32 keep = ALIGN(held, LUNATIK_CHARGE_STEP);
 
 		atomic64_sub(heap->charged - keep, &heap->lnet->charged);
 		heap->charged = keep;
 	}
+}
+
+/* A kept block of this class; no longer held. */
+static void *take_kept(struct lunatik_heap *heap, unsigned int class)
+{
+	void *block = heap->free[class];
+
+	heap->free[class] = *(void **)block;
+	heap->kept -= class_size[class];
+	WRITE_ONCE(heap->held, heap->held - class_size[class]);
+	return block;
+}
+
+/* Whether a block that is no longer held has been kept, and so is held again. */
+static bool keep(struct lunatik_heap *heap, void *block, unsigned int class)
+{
+	u32 size = class_size[class];
+
+	if (heap->kept + size > KEEP_MAX || heap->held + size > min(heap->charged, heap->max))
+		return false;
+	*(void **)block = heap->free[class];
+	heap->free[class] = block;
+	heap->kept += size;
+	WRITE_ONCE(heap->held, heap->held + size);
+	return true;
+}
+
+void lunatik_heap_trim(struct lunatik_heap *heap)
+{
+	unsigned int class;
+
+	for (class = 0; class < LUNATIK_HEAP_CLASSES; class++)
+		while (heap->free[class])
+			kvfree(take_kept(heap, class));
 }
 
 static void *alloc(size_t size)
@@ -80,15 +147,28 @@ static void *alloc(size_t size)
 	if ((unsigned long)__builtin_frame_address(0) <
 	    (unsigned long)end_of_stack(current) + RECLAIM_STACK)
 		gfp = (GFP_NOWAIT & ~__GFP_RECLAIM) | __GFP_ACCOUNT | __GFP_NOWARN;
+	if (KEEPS && size <= SMALL_MAX)
+		size = class_size[class_of(size)];
 	if (size <= KMALLOC_MAX_CACHE_SIZE)
 		return kmalloc(size, gfp);
 	return kvmalloc(size, gfp);
+}
+
+static bool have_kept(const struct lunatik_heap *heap, size_t size)
+{
+	return KEEPS && size <= SMALL_MAX && heap->free[class_of(size)];
 }
 
 void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size)
 {
 	void *ptr;
 
+	if (have_kept(heap, size)) {
+		ptr = take_kept(heap, class_of(size));
+		/* The whole block was held a moment ago: this fits. */
+		WRITE_ONCE(heap->held, heap->held + size);
+		return ptr;
+	}
 	if (!lunatik_heap_charge(heap, size))
 		return NULL;
 	ptr = alloc(size);
@@ -97,41 +177,52 @@ void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size)
 	return ptr;
 }
 
+/* Disposes of a block that is no longer held. */
+static void release(struct lunatik_heap *heap, void *ptr, size_t size)
+{
+	if (!KEEPS || size > SMALL_MAX || !keep(heap, ptr, class_of(size)))
+		kvfree(ptr);
+}
+
 void lunatik_heap_free(struct lunatik_heap *heap, void *ptr, size_t size)
 {
-	kvfree(ptr);
 	lunatik_heap_uncharge(heap, size);
+	release(heap, ptr, size);
 }
 
-static bool same_bucket(size_t a, size_t b)
+/* Whether a block of one size has room for the other, and is no larger than needed. */
+static bool same_block(size_t a, size_t b)
 {
-	return a <= KMALLOC_MAX_CACHE_SIZE && b <= KMALLOC_MAX_CACHE_SIZE &&
-	       kmalloc_size_roundup(a) == kmalloc_size_roundup(b);
+	return a == b || (KEEPS && a <= SMALL_MAX && b <= SMALL_MAX && class_of(a) == class_of(b));
 }
 
-static void *resize(struct lunatik_heap *heap, void *ptr, size_t osize, size_t nsize)
+static void *grow(struct lunatik_heap *heap, void *ptr, size_t osize, size_t nsize)
 {
 	void *new;
 
-	if (nsize > osize && !lunatik_heap_charge(heap, nsize - osize))
-		return NULL;
-	if (same_bucket(osize, nsize)) {
-		/* Within its bucket only the allocator's own notes of the size change. */
-		new = krealloc(ptr, nsize, GFP_NOWAIT | __GFP_NOWARN);
-	} else {
-		new = alloc(nsize);
-		if (new) {
-			memcpy(new, ptr, min(osize, nsize));
-			kvfree(ptr);
-		}
-	}
-	if (nsize < osize) {
-		/* Lua takes it for granted that a block can shrink. */
-		lunatik_heap_uncharge(heap, osize - nsize);
-		return new ?: ptr;
-	}
+	if (same_block(osize, nsize))
+		return lunatik_heap_charge(heap, nsize - osize) ? ptr : NULL;
+	new = lunatik_heap_alloc(heap, nsize);
 	if (!new)
-		lunatik_heap_uncharge(heap, nsize - osize);
+		return NULL;
+	memcpy(new, ptr, osize);
+	lunatik_heap_free(heap, ptr, osize);
+	return new;
+}
+
+static void *shrink(struct lunatik_heap *heap, void *ptr, size_t osize, size_t nsize)
+{
+	void *new;
+
+	lunatik_heap_uncharge(heap, osize - nsize);
+	if (same_block(osize, nsize))
+		return ptr;
+	/* Both blocks exist for a moment, but the cap is no reason not to shrink. */
+	new = have_kept(heap, nsize) ? take_kept(heap, class_of(nsize)) : alloc(nsize);
+	if (!new)	/* Lua takes it for granted that this cannot fail. */
+		return ptr;
+	memcpy(new, ptr, nsize);
+	release(heap, ptr, osize);
 	return new;
 }
 
@@ -146,8 +237,10 @@ void *lunatik_heap_lua_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 			memset(ptr, 0, nsize);
 		return ptr;
 	}
+	if (nsize > osize)
+		return grow(heap, ptr, osize, nsize);
 	if (nsize)
-		return resize(heap, ptr, osize, nsize);
+		return shrink(heap, ptr, osize, nsize);
 	lunatik_heap_free(heap, ptr, osize);
 	return NULL;
 }

@@ -9,16 +9,21 @@ struct lunatik_net;
 /* Memory moves between a namespace's account and a state's in such steps. */
 #define LUNATIK_CHARGE_STEP	4096U
 
+/* Classes of small blocks, see heap.c. */
+#define LUNATIK_HEAP_CLASSES	7
+
 /*
  * The memory of one state. Changed by whoever runs the state or makes or frees
  * it, so never by two at once; read by anyone.
  */
 struct lunatik_heap {
 	struct lunatik_net *lnet;
-	u32 max;	/* bytes */
-	u32 curr;	/* bytes in use */
+	u32 max;	/* bytes; held never exceeds it */
+	u32 held;	/* bytes in use or kept for use */
+	u32 kept;	/* bytes of those in `free` */
 	u32 peak;
-	u32 charged;	/* bytes charged to the namespace, at least curr */
+	u32 charged;	/* bytes charged to the namespace, at least held */
+	void *free[LUNATIK_HEAP_CLASSES];	/* freed small blocks, by class */
 };
 
 void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet, u32 max);
@@ -27,6 +32,9 @@ void lunatik_heap_uninit(struct lunatik_heap *heap);
 /* Counts memory that is not allocated here; false when it would exceed a limit. */
 bool lunatik_heap_charge(struct lunatik_heap *heap, size_t size);
 void lunatik_heap_uncharge(struct lunatik_heap *heap, size_t size);
+
+/* Gives back the small blocks that are kept. */
+void lunatik_heap_trim(struct lunatik_heap *heap);
 
 /* May sleep. NULL when the state's cap, the namespace's quota or memory is used up. */
 void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size);

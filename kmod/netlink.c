@@ -216,7 +216,7 @@ static int put_description(struct sk_buff *skb, struct lunatik_state *state)
 	if (nla_put_string(skb, LUNATIK_A_STATE_NAME, state->name) ||
 	    nla_put_u32(skb, LUNATIK_A_STATE_ID, state->id) ||
 	    nla_put_u32(skb, LUNATIK_A_MAX_ALLOC, state->heap.max) ||
-	    nla_put_u32(skb, LUNATIK_A_CURR_ALLOC, READ_ONCE(state->heap.curr)) ||
+	    nla_put_u32(skb, LUNATIK_A_CURR_ALLOC, READ_ONCE(state->heap.held)) ||
 	    nla_put_u32(skb, LUNATIK_A_PEAK_ALLOC, READ_ONCE(state->heap.peak)) ||
 	    nla_put_u32(skb, LUNATIK_A_CONTEXT, LUNATIK_CONTEXT_PROCESS) ||
 	    nla_put_u32(skb, LUNATIK_A_FLAGS, state->flags) ||

@@ -10,6 +10,9 @@
 /* The message's attributes begin behind two headers. */
 #define HEADERS		(NLMSG_HDRLEN + GENL_HDRLEN)
 
+/* Room for attributes in a new reply: what lunatik_reply_skb() promises. */
+#define FIRST_ROOM	512
+
 /* Attributes of one message; a socket with default buffers takes that much unread. */
 #define MESSAGE_MAX	(LUNATIK_MESSAGE_MAX - HEADERS)
 
@@ -36,7 +39,7 @@ int lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
 	reply->info = info;
 	__skb_queue_head_init(&reply->done);
 	reply->total = 0;
-	reply->skb = message_new(reply, GENLMSG_DEFAULT_SIZE, &reply->head);
+	reply->skb = message_new(reply, FIRST_ROOM, &reply->head);
 	return reply->skb ? 0 : -ENOMEM;
 }
 

@@ -30,7 +30,7 @@ int lunatik_reply_put(struct lunatik_reply *reply, int type, const void *data, s
 int lunatik_reply_put_nested(struct lunatik_reply *reply, int nest, int type, const void *data,
 			     size_t len);
 
-/* Room that is there from the start, so that small replies cannot fail to fit. */
+/* The message with 512 bytes of room for attributes, so that a small reply fits surely. */
 struct sk_buff *lunatik_reply_skb(struct lunatik_reply *reply);
 
 /* Forgets what was put. */

@@ -14,10 +14,6 @@
 #define genl_info_dump(cb)	genl_dumpit_info(cb)
 #endif
 
-#ifndef GENLMSG_DEFAULT_SIZE
-#define GENLMSG_DEFAULT_SIZE	(NLMSG_DEFAULT_SIZE - GENL_HDRLEN)
-#endif
-
 #ifndef NL_SET_ERR_MSG_FMT
 /* See compat/extack.c */
 const char *lunatik_extack_format(const char *fmt, ...) __printf(1, 2);
