@@ -59,7 +59,7 @@ void lunatik_heap_uninit(struct lunatik_heap *heap)
 	atomic64_sub(heap->charged, &heap->lnet->charged);
 }
 
-static void set_held(struct lunatik_heap *heap, u32 held)
+static __always_inline void set_held(struct lunatik_heap *heap, u32 held)
 {
 	WRITE_ONCE(heap->held, held);
 	if (held > heap->peak)
@@ -71,42 +71,66 @@ static bool fits(const struct lunatik_heap *heap, size_t size)
 	return size <= heap->max && heap->held <= heap->max - size;
 }
 
-bool lunatik_heap_charge(struct lunatik_heap *heap, size_t size)
+static void set_charged(struct lunatik_heap *heap, u32 charged)
 {
-	u32 held;
+	heap->charged = charged;
+	heap->room = min(charged, heap->max);
+}
+
+static noinline bool charge_more(struct lunatik_heap *heap, size_t size)
+{
+	u32 charged;
 
 	if (!fits(heap, size)) {
 		lunatik_heap_trim(heap);
 		if (!fits(heap, size))
 			return false;
 	}
-	held = heap->held + size;
-	if (held > heap->charged) {
-		u32 more = ALIGN(held, LUNATIK_CHARGE_STEP) - heap->charged;
-
-		if (!net_charge(heap->lnet, more))
+	charged = ALIGN(heap->held + size, LUNATIK_CHARGE_STEP);
+	if (charged > heap->charged) {
+		if (!net_charge(heap->lnet, charged - heap->charged))
 			return false;
-		heap->charged += more;
+		set_charged(heap, charged);
 	}
-	set_held(heap, held);
+	set_held(heap, heap->held + size);
 	return true;
+}
+
+static __always_inline bool charge(struct lunatik_heap *heap, size_t size)
+{
+	if (unlikely(size > heap->room - heap->held))
+		return charge_more(heap, size);
+	set_held(heap, heap->held + size);
+	return true;
+}
+
+bool lunatik_heap_charge(struct lunatik_heap *heap, size_t size)
+{
+	return charge(heap, size);
+}
+
+static noinline void uncharge_slack(struct lunatik_heap *heap)
+{
+	u32 keep = ALIGN(heap->held, LUNATIK_CHARGE_STEP);
+
+	atomic64_sub(heap->charged - keep, &heap->lnet->charged);
+	set_charged(heap, keep);
+}
+
+static __always_inline void uncharge(struct lunatik_heap *heap, size_t size)
+{
+	WRITE_ONCE(heap->held, heap->held - size);
+	if (unlikely(heap->charged - heap->held > SLACK))
+		uncharge_slack(heap);
 }
 
 void lunatik_heap_uncharge(struct lunatik_heap *heap, size_t size)
 {
-	u32 held = heap->held - size;
-
-	set_held(heap, held);
-	if (heap->charged - held > SLACK) {
-		u32 keep = ALIGN(held, LUNATIK_CHARGE_STEP);
-
-		atomic64_sub(heap->charged - keep, &heap->lnet->charged);
-		heap->charged = keep;
-	}
+	uncharge(heap, size);
 }
 
 /* A kept block of this class; no longer held. */
-static void *take_kept(struct lunatik_heap *heap, unsigned int class)
+static __always_inline void *take_kept(struct lunatik_heap *heap, unsigned int class)
 {
 	void *block = heap->free[class];
 
@@ -117,11 +141,11 @@ static void *take_kept(struct lunatik_heap *heap, unsigned int class)
 }
 
 /* Whether a block that is no longer held has been kept, and so is held again. */
-static bool keep(struct lunatik_heap *heap, void *block, unsigned int class)
+static __always_inline bool keep(struct lunatik_heap *heap, void *block, unsigned int class)
 {
 	u32 size = class_size[class];
 
-	if (heap->kept + size > KEEP_MAX || heap->held + size > min(heap->charged, heap->max))
+	if (heap->kept + size > KEEP_MAX || heap->held + size > heap->room)
 		return false;
 	*(void **)block = heap->free[class];
 	heap->free[class] = block;
@@ -169,11 +193,11 @@ void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size)
 		WRITE_ONCE(heap->held, heap->held + size);
 		return ptr;
 	}
-	if (!lunatik_heap_charge(heap, size))
+	if (!charge(heap, size))
 		return NULL;
 	ptr = alloc(size);
 	if (!ptr)
-		lunatik_heap_uncharge(heap, size);
+		uncharge(heap, size);
 	return ptr;
 }
 
@@ -186,7 +210,7 @@ static void release(struct lunatik_heap *heap, void *ptr, size_t size)
 
 void lunatik_heap_free(struct lunatik_heap *heap, void *ptr, size_t size)
 {
-	lunatik_heap_uncharge(heap, size);
+	uncharge(heap, size);
 	release(heap, ptr, size);
 }
 
@@ -201,7 +225,7 @@ static void *grow(struct lunatik_heap *heap, void *ptr, size_t osize, size_t nsi
 	void *new;
 
 	if (same_block(osize, nsize))
-		return lunatik_heap_charge(heap, nsize - osize) ? ptr : NULL;
+		return charge(heap, nsize - osize) ? ptr : NULL;
 	new = lunatik_heap_alloc(heap, nsize);
 	if (!new)
 		return NULL;
@@ -214,7 +238,7 @@ static void *shrink(struct lunatik_heap *heap, void *ptr, size_t osize, size_t n
 {
 	void *new;
 
-	lunatik_heap_uncharge(heap, osize - nsize);
+	uncharge(heap, osize - nsize);
 	if (same_block(osize, nsize))
 		return ptr;
 	/* Both blocks exist for a moment, but the cap is no reason not to shrink. */

@@ -23,6 +23,7 @@ struct lunatik_heap {
 	u32 kept;	/* bytes of those in `free` */
 	u32 peak;
 	u32 charged;	/* bytes charged to the namespace, at least held */
+	u32 room;	/* held may grow to this without asking: min(charged, max) */
 	void *free[LUNATIK_HEAP_CLASSES];	/* freed small blocks, by class */
 };
 

@@ -43,5 +43,7 @@ lua_State *lunatik_lib_newstate(struct lunatik_state *state)
 		lua_close(L);
 		return NULL;
 	}
+	/* Most runs leave young garbage only: a chunk, its function, their strings. */
+	lua_gc(L, LUA_GCGEN);
 	return L;
 }
