@@ -340,6 +340,8 @@ fn socket() -> io::Result<OwnedFd> {
         tv_usec: 0,
     };
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &patience)?;
+    let large: i32 = 4 << 20;
+    set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &large)?;
     set(&socket, libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, &1_i32)?;
     set(&socket, libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, &1_i32)?;
     Ok(socket)
