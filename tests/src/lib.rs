@@ -63,10 +63,12 @@ impl Netns {
         Session::in_netns(&self.name).unwrap_or_else(|e| panic!("no session in {}: {e}", self.name))
     }
 
-    /// Makes a state called `name` in it, by a session of its own.
+    /// Makes a state called `name` in it, by a session of its own, with time
+    /// enough for a slow machine.
     pub fn state(&self, name: &str) -> State {
         self.session()
             .new_state(name)
+            .timeout(Duration::from_secs(5))
             .create()
             .unwrap_or_else(|e| panic!("no state {name}: {e}"))
     }

@@ -213,7 +213,7 @@ fn data() {
     lua(&state, "lunatik.receive(function() end)");
     assert_eq!(netns.ctl(&["senddata", "a", "x"]).success(), "");
     assert_eq!(netns.ctl(&["-j", "senddata", "a", "x"]).json(), json!(null));
-    let output = netns.ctl_with(&["senddata", "a", "-"], &[b'x'; 61_441]);
+    let output = netns.ctl_with(&["senddata", "a", "-"], &vec![b'x'; 61_441]);
     assert!(output.failure(1).contains("EMSGSIZE"));
     let output = netns.ctl(&["receive", "a", "--timeout", "50ms"]);
     assert!(output.failure(1).contains("ETIMEDOUT"), "{output:?}");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What happens to states, told to who listens.
 
+use std::time::Duration;
+
 use lunatik::{ErrorKind, Event, Events};
 use lunatik_tests::{Netns, SOON, lua, refused};
 use nix::{libc, sys::signal::Signal};
@@ -67,7 +69,11 @@ fn refusals_are_no_events() {
 fn failures_are_told_with_their_errno_and_text() {
     let netns = Netns::new();
     let session = netns.session();
-    let state = netns.state("a");
+    let state = session
+        .new_state("a")
+        .timeout(Duration::from_millis(500))
+        .create()
+        .expect("a state");
     let id = state.id().expect("a number");
     let mut events = session.events().expect("events");
     for (code, number, text) in [

@@ -58,7 +58,7 @@ fn operators_that_make_floats_raise() {
     ] {
         let text = lua_error(&state, code, ErrorKind::Script);
         assert!(
-            text.contains("zero") || text.contains("'n%%0'"),
+            text.contains("zero") || text.contains("'n%0'"),
             "{code}: {text}"
         );
     }

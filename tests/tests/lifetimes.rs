@@ -126,7 +126,8 @@ fn who_waits_for_its_turn_waits_no_longer_than_its_deadline() {
 #[test]
 fn an_endless_loop_ends_by_itself() {
     let netns = Netns::new();
-    let state = netns.state("a");
+    let session = netns.session();
+    let state = session.new_state("a").create().expect("a state");
     let start = Instant::now();
     let output = netns.ctl(&["dostring", "a", "while true do end"]);
     let elapsed = start.elapsed();

@@ -163,7 +163,11 @@ fn followers_that_are_slow_are_told() {
     let session = netns.session();
     let state = netns.state("a");
     let mut lines = session.log_follow().expect("lines");
-    lua(&state, "for i = 1, 4000 do print(('x'):rep(4000)) end");
+    state
+        .call("for i = 1, 4000 do print(('x'):rep(4000)) end")
+        .timeout(SOON)
+        .run()
+        .expect("runs");
     let (mut received, mut told) = (0, 0);
     loop {
         match lines.try_recv() {

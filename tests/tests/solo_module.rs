@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{self, Write},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -11,6 +12,13 @@ use std::{
 use lunatik::{ErrorKind, Session};
 use lunatik_sys::{lunatik_attr, lunatik_cmd};
 use lunatik_tests::{Client, Message, Netns, SOON, integer, lua, run, sh};
+
+/// Prints what the test runner would keep for itself when a test passes.
+macro_rules! tell {
+    ($($argument:tt)*) => {
+        writeln!(io::stderr(), $($argument)*).expect("standard error")
+    };
+}
 
 /// Kept from loading the module while this lives.
 struct NoModprobe(String);
@@ -175,21 +183,21 @@ fn grow(count: u32) {
         hundreds.push(start.elapsed());
     }
     let (first, last) = (hundreds[1], hundreds[hundreds.len() - 1]);
-    println!("{count} states: the second hundred {first:?}, the last {last:?}");
+    tell!("{count} states: the second hundred {first:?}, the last {last:?}");
     assert!(
         last < first * 5 + Duration::from_millis(100),
         "{first:?}, {last:?}"
     );
     let start = Instant::now();
     let states = session.states().expect("a listing");
-    println!("{count} states listed in {:?}", start.elapsed());
+    tell!("{count} states listed in {:?}", start.elapsed());
     let mut names: Vec<_> = states.iter().map(|state| &state.name).collect();
     names.sort();
     names.dedup();
     assert_eq!(names.len(), usize::try_from(count).expect("small"));
     let info = session.info().expect("info");
     assert_eq!(info.states, count);
-    println!("{} bytes for each", info.alloc / u64::from(count));
+    tell!("{} bytes for each", info.alloc / u64::from(count));
     // Any of them is found.
     for n in [0, count / 2, count - 1] {
         let state = session.get_state(&format!("state-{n}")).expect("a state");
@@ -215,7 +223,7 @@ fn an_empty_state_is_small() {
     let netns = Netns::new();
     let state = netns.state("a");
     let description = state.snapshot().expect("a description");
-    println!("a fresh state has {} bytes", description.curr_alloc);
+    tell!("a fresh state has {} bytes", description.curr_alloc);
     assert!(description.curr_alloc <= 16_384, "{description:?}");
     assert_eq!(integer(&state, "return 1"), 1);
 }
@@ -238,7 +246,7 @@ fn speed() {
             run();
         }
         let each = start.elapsed() / ROUNDS;
-        println!("{what}: {each:?}");
+        tell!("{what}: {each:?}");
         each
     };
     let bare = each("CTRL_CMD_GETFAMILY", &mut || {
@@ -251,7 +259,7 @@ fn speed() {
         assert_eq!(integer(&state, "return 1"), 1);
     });
     let (whole, bare) = (whole.as_nanos(), bare.as_nanos());
-    println!(
+    tell!(
         "a DOSTRING takes {}% of a CTRL_CMD_GETFAMILY",
         whole * 100 / bare
     );
