@@ -637,7 +637,7 @@ static int states_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		if (!head || put_description(skb, state)) {
 			if (head)
 				genlmsg_cancel(skb, head);
-			err = skb->len;
+			err = skb->len ?: -EMSGSIZE;
 			break;
 		}
 		genl_dump_check_consistent(cb, head);
@@ -668,6 +668,8 @@ static int log_dump_start(struct netlink_callback *cb)
 	state = find(sock_net(cb->skb->sk), attrs, cb->extack);
 	if (IS_ERR(state))
 		return PTR_ERR(state);
+	/* Room for the longest line, however small the reader's buffer is. */
+	cb->min_dump_alloc = 2 * LUNATIK_LOG_LINE_MAX;
 	dump->state = state;
 	dump->next = attrs[LUNATIK_A_SEQUENCE] ? nla_get_u64(attrs[LUNATIK_A_SEQUENCE]) : 0;
 	dump->first = dump->next > 0;
@@ -709,7 +711,7 @@ static int log_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	if (line) {
 		list_for_each_entry_from(line, &log->lines, list) {
 			if (put_line(skb, cb, line)) {
-				err = skb->len;
+				err = skb->len ?: -EMSGSIZE;
 				break;
 			}
 		}

@@ -190,27 +190,29 @@ void lunatik_session_forget(struct lunatik_state *state)
 	}
 }
 
-/* Drops one reference after the other, for the last of a state may close it. */
-static void session_drop(struct lunatik_net *lnet, struct session *session)
+/* States whose last reference goes are unlinked and put on the list. */
+static void session_drop(struct session *session, struct list_head *closed)
 {
-	while (!list_empty(&session->refs)) {
-		struct ref *ref = list_first_entry(&session->refs, struct ref, in_session);
+	struct ref *ref, *next;
+
+	list_for_each_entry_safe(ref, next, &session->refs, in_session) {
 		struct lunatik_state *state = ref->state;
-		bool only = list_is_singular(&session->refs);
-		bool last;
 
 		ref_free(ref);
-		if (only)
-			session_put_if_unused(session);
-		last = unlink_if_last(state);
-		if (last) {
-			/* Closing a state takes its time; the lock is not for that. */
-			mutex_unlock(&lnet->lock);
-			lunatik_state_put(state);
-			mutex_lock(&lnet->lock);
-		}
-		if (only)
-			return;
+		if (unlink_if_last(state))
+			list_add(&state->refs, closed);
+	}
+	session_put_if_unused(session);
+}
+
+/* Closing takes its time, and the namespace's lock is not for that. */
+static void put_closed(struct list_head *closed)
+{
+	struct lunatik_state *state, *next;
+
+	list_for_each_entry_safe(state, next, closed, refs) {
+		list_del_init(&state->refs);
+		lunatik_state_put(state);
 	}
 }
 
@@ -218,12 +220,14 @@ void lunatik_session_drop_all(struct lunatik_net *lnet)
 {
 	struct session *session;
 	struct hlist_node *next;
+	LIST_HEAD(closed);
 	int bucket;
 
 	mutex_lock(&lnet->lock);
 	hash_for_each_safe(lnet->sessions, bucket, next, session, node)
-		session_drop(lnet, session);
+		session_drop(session, &closed);
 	mutex_unlock(&lnet->lock);
+	put_closed(&closed);
 }
 
 static struct session *find_dead(struct lunatik_net *lnet, u32 portid)
@@ -242,6 +246,7 @@ static int on_release(struct notifier_block *block, unsigned long event, void *d
 	struct netlink_notify *notify = data;
 	struct lunatik_net *lnet;
 	struct session *session;
+	LIST_HEAD(closed);
 
 	if (event != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC)
 		return NOTIFY_DONE;
@@ -251,8 +256,9 @@ static int on_release(struct notifier_block *block, unsigned long event, void *d
 	mutex_lock(&lnet->lock);
 	session = find_dead(lnet, notify->portid);
 	if (session)
-		session_drop(lnet, session);
+		session_drop(session, &closed);
 	mutex_unlock(&lnet->lock);
+	put_closed(&closed);
 	return NOTIFY_DONE;
 }
 

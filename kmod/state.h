@@ -37,7 +37,7 @@ struct lunatik_state {
 	unsigned long locked;		/* bit 0: the run lock */
 	wait_queue_head_t waiters;
 
-	struct list_head refs;		/* lnet->lock: sessions' holds */
+	struct list_head refs;		/* lnet->lock: sessions' holds; none when unlinked */
 	u32 nrefs;			/* lnet->lock: held in all */
 	spinlock_t subscribers_lock;
 	struct list_head subscribers;	/* subscribers_lock */

@@ -38,7 +38,7 @@ static const char *check(struct place *place, const struct nlattr *arg, int *cou
 	const struct nlattr *attr = inner(arg);
 	bool *value = &place->value[place->depth];
 
-	if (nla_len(arg) < NLA_HDRLEN || nla_len(arg) != nla_total_size(nla_len(attr)))
+	if (nla_len(arg) < NLA_HDRLEN || NLA_ALIGN(nla_len(arg)) != nla_total_size(nla_len(attr)))
 		return "ARG must hold exactly one value";
 	switch (nla_type(attr)) {
 	case LUNATIK_V_END:
