@@ -83,6 +83,18 @@ pub(crate) fn programs() -> Result<Programs> {
     })
 }
 
+/// Builds the program that measures.
+pub(crate) fn bench() -> Result<PathBuf> {
+    let artifacts = build(
+        "the benchmarks",
+        &["build", "--release", "--package", "lunatik-bench"],
+    )?;
+    let program = artifacts
+        .into_iter()
+        .find_map(|artifact| artifact.executable);
+    Ok(program.context("cargo built no lunatik-bench")?.into())
+}
+
 /// The integration tests' programs, by name, sorted.
 pub(crate) fn tests() -> Result<Vec<(String, PathBuf)>> {
     let artifacts = build(

@@ -5,6 +5,7 @@
 
 mod apt;
 mod artifacts;
+mod bench;
 mod cache;
 mod command;
 mod demo;
@@ -64,6 +65,14 @@ enum Task {
     },
     /// Take a tour in a VM
     Demo {
+        /// The kernel to boot
+        #[arg(long, default_value = "6.12")]
+        kernel: Version,
+    },
+    /// Measure speed and memory in VMs
+    ///
+    /// Exits with 1 if a target is missed.
+    Bench {
         /// The kernel to boot
         #[arg(long, default_value = "6.12")]
         kernel: Version,
@@ -133,6 +142,7 @@ fn run(task: Task) -> Result<i32> {
             test::run(&kernels, filter.as_deref())
         }
         Task::Demo { kernel } => demo::run(kernel),
+        Task::Bench { kernel } => bench::run(kernel),
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) smp: u32,
     /// In MiB.
     pub(crate) memory: u32,
+    /// Whether the guest's clock counts its instructions, one a nanosecond, with one CPU.
+    pub(crate) count_instructions: bool,
 }
 
 /// A running QEMU, killed when this is dropped, and also when we die.
@@ -51,12 +53,19 @@ impl Qemu {
         let mut command = host::tool("setpriv");
         command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
+        let accelerator = if machine.count_instructions {
+            // Time that the guest sleeps passes at once.
+            command.args(["-icount", "shift=0,sleep=off"]);
+            "tcg,thread=single"
+        } else {
+            "tcg,thread=multi"
+        };
         let socket = |id, path: &Path| format!("socket,id={id},path={}", escape(path));
         for (option, value) in [
             ("-display", "none"),
             ("-machine", "pc"),
             // Where /dev/kvm exists it need not work, and a VM that runs everywhere is worth more than a fast one.
-            ("-accel", "tcg,thread=multi"),
+            ("-accel", accelerator),
             ("-cpu", CPU),
             ("-smp", &machine.smp.to_string()),
             ("-m", &format!("{}M", machine.memory)),

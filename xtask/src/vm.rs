@@ -27,6 +27,7 @@ pub(crate) struct Vm<'a> {
     kernel: &'a Kernel,
     smp: u32,
     memory: u32,
+    count_instructions: bool,
     files: Vec<(PathBuf, PathBuf)>,
     programs: Vec<(PathBuf, PathBuf)>,
     verbose: bool,
@@ -39,6 +40,7 @@ impl<'a> Vm<'a> {
             kernel,
             smp: 1,
             memory: 512,
+            count_instructions: false,
             files: Vec::new(),
             programs: Vec::new(),
             verbose: false,
@@ -53,6 +55,12 @@ impl<'a> Vm<'a> {
     /// In MiB.
     pub(crate) fn memory(mut self, memory: u32) -> Self {
         self.memory = memory;
+        self
+    }
+
+    /// Lets the guest's clock count its instructions, one a nanosecond.
+    pub(crate) fn count_instructions(mut self) -> Self {
+        self.count_instructions = true;
         self
     }
 
@@ -115,6 +123,7 @@ impl<'a> Vm<'a> {
             initramfs: &initramfs,
             smp: self.smp,
             memory: self.memory,
+            count_instructions: self.count_instructions,
         };
         let (qemu, ports) = Qemu::start(&machine, run.path())?;
         let log = Log::new(

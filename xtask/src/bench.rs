@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Speed and memory, measured in VMs by the program of `bench/`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::guest::Pass;
+use crate::kernel::{Kernel, Version};
+use crate::vm::Vm;
+use crate::{artifacts, host};
+
+const LIMIT: Duration = Duration::from_mins(10);
+const PROGRAM: &str = "/usr/bin/lunatik-bench";
+
+/// Measures calls by counted instructions, then many states by the clock; the status is the higher
+/// of the two, and 1 says that a target was missed.
+pub(crate) fn run(version: Version) -> Result<i32> {
+    host::ensure_vm()?;
+    let kernel = Kernel::get(version)?;
+    let program = artifacts::bench()?;
+    let vm = || Vm::new(&kernel).program(&program, PROGRAM);
+    let calls = part(vm().count_instructions(), "calls")?;
+    println!();
+    let scale = part(vm(), "scale")?;
+    Ok(calls.max(scale))
+}
+
+fn part(vm: Vm<'_>, part: &str) -> Result<i32> {
+    let mut guest = vm.boot()?;
+    guest.run(&format!("exec {PROGRAM} {part}"), &mut Pass, Some(LIMIT))
+}
