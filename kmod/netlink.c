@@ -456,6 +456,8 @@ static int dostring_body(lua_State *L)
 	}
 	lunatik_value_push(L, dostring->nlh, dostring->nargs);
 	lua_call(L, dostring->nargs, LUA_MULTRET);
+	/* A pcall() that was the last thing to run may have caught the deadline. */
+	lunatik_poll(L);
 	lunatik_value_put(L, 1, lunatik_run_reply(&dostring->run));
 	return 0;
 }
@@ -544,6 +546,7 @@ static int senddata_body(lua_State *L)
 		return lunatik_run_fail(L, -ENOTCONN, "the state has no receiver");
 	lua_pushlstring(L, nla_data(senddata->data), nla_len(senddata->data));
 	lua_call(L, 1, 1);
+	lunatik_poll(L);
 	if (lua_isnil(L, -1))
 		return 0;
 	if (!lua_isstring(L, -1))
@@ -598,7 +601,10 @@ static int getinfo(struct sk_buff *skb, struct genl_info *info)
 	return lunatik_reply_send(&reply, err);
 }
 
-/* Dumps */
+/*
+ * Dumps are checked when they start; on kernels that have no extended ACK for
+ * that, by the first call that has one, so that the refusal has its text.
+ */
 
 static int check_dump(struct netlink_callback *cb)
 {
@@ -612,13 +618,17 @@ static void *put_dump_header(struct sk_buff *skb, struct netlink_callback *cb, u
 }
 
 struct states_dump {
+	bool checked;
 	unsigned long next_id;
 };
 
 static int states_dump_start(struct netlink_callback *cb)
 {
-	BUILD_BUG_ON(sizeof(struct states_dump) > sizeof(cb->ctx));
-	return check_dump(cb);
+	struct states_dump *dump = (void *)cb->ctx;
+
+	BUILD_BUG_ON(sizeof(*dump) > sizeof(cb->ctx));
+	dump->checked = cb->extack;
+	return dump->checked ? check_dump(cb) : 0;
 }
 
 static int states_dump(struct sk_buff *skb, struct netlink_callback *cb)
@@ -629,6 +639,12 @@ static int states_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	unsigned long id;
 	int err = 0;
 
+	if (!dump->checked) {
+		err = check_dump(cb);
+		if (err)
+			return err;
+		dump->checked = true;
+	}
 	mutex_lock(&lnet->lock);
 	cb->seq = lnet->generation;
 	xa_for_each_start(&lnet->states, id, state, dump->next_id) {
@@ -654,26 +670,31 @@ struct log_dump {
 	bool first;
 };
 
-static int log_dump_start(struct netlink_callback *cb)
+static int log_dump_open(struct netlink_callback *cb)
 {
 	struct nlattr **attrs = genl_info_dump(cb)->attrs;
 	struct log_dump *dump = (void *)cb->ctx;
 	struct lunatik_state *state;
 	int err;
 
-	BUILD_BUG_ON(sizeof(*dump) > sizeof(cb->ctx));
 	err = check_dump(cb);
 	if (err)
 		return err;
 	state = find(sock_net(cb->skb->sk), attrs, cb->extack);
 	if (IS_ERR(state))
 		return PTR_ERR(state);
-	/* Room for the longest line, however small the reader's buffer is. */
-	cb->min_dump_alloc = 2 * LUNATIK_LOG_LINE_MAX;
 	dump->state = state;
 	dump->next = attrs[LUNATIK_A_SEQUENCE] ? nla_get_u64(attrs[LUNATIK_A_SEQUENCE]) : 0;
 	dump->first = dump->next > 0;
 	return 0;
+}
+
+static int log_dump_start(struct netlink_callback *cb)
+{
+	BUILD_BUG_ON(sizeof(struct log_dump) > sizeof(cb->ctx));
+	/* Room for the longest line, however small the reader's buffer is. */
+	cb->min_dump_alloc = 2 * LUNATIK_LOG_LINE_MAX;
+	return cb->extack ? log_dump_open(cb) : 0;
 }
 
 static int put_line(struct sk_buff *skb, struct netlink_callback *cb,
@@ -702,10 +723,16 @@ full:
 static int log_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct log_dump *dump = (void *)cb->ctx;
-	struct lunatik_log *log = &dump->state->log;
 	const struct lunatik_log_line *line;
+	struct lunatik_log *log;
 	int err = 0;
 
+	if (!dump->state) {
+		err = log_dump_open(cb);
+		if (err)
+			return err;
+	}
+	log = &dump->state->log;
 	spin_lock_bh(&log->lock);
 	line = lunatik_log_find(log, dump->next);
 	if (line) {
@@ -724,7 +751,8 @@ static int log_dump_done(struct netlink_callback *cb)
 {
 	struct log_dump *dump = (void *)cb->ctx;
 
-	lunatik_state_put(dump->state);
+	if (dump->state)
+		lunatik_state_put(dump->state);
 	return 0;
 }
 
