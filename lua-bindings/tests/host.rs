@@ -3,20 +3,36 @@
 //! The scripts in tests/kernel/ need one.
 #![cfg(feature = "lua54")]
 
-use std::{env, fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The Lua module; cargo builds no cdylib for the sake of a test.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("lua-module");
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME")])
+            .arg("--target-dir")
+            .arg(&target)
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "cargo build: {status}");
+        target.join("debug/liblunatik_lua.so")
+    })
+}
 
 fn run(script: &str) {
-    let test = env::current_exe().expect("the test's path");
-    let built = test
-        .ancestors()
-        .map(|folder| folder.join("liblunatik_lua.so"))
-        .find(|library| library.exists())
-        .expect("cargo builds the module for its tests");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(script);
     let library = folder.join("lunatik.so");
     fs::create_dir_all(&folder).expect("a folder");
     let _ = fs::remove_file(&library);
-    symlink(built, library).expect("a link");
+    symlink(built(), library).expect("a link");
     let output = Command::new("lua5.4")
         .arg(
             Path::new(env!("CARGO_MANIFEST_DIR"))
