@@ -18,7 +18,7 @@
 #define STACK_HARD	3584
 
 /* Runs that began on this CPU and have not ended; more than one by preemption. */
-static DEFINE_PER_CPU(struct list_head, running);
+static DEFINE_PER_CPU(struct hlist_head, running);
 
 static int reason(const struct lunatik_guard *guard)
 {
@@ -134,7 +134,8 @@ void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closin
 	deadline->closing = closing;
 }
 
-void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 end, u32 timeout)
+void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 begin, u64 end,
+			    u32 timeout)
 {
 	unsigned long stack = (unsigned long)end_of_stack(current);
 	struct lunatik_guard *guard = &deadline->guard;
@@ -145,15 +146,15 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	guard->overflowed = 0;
 	guard->L = L;
 	deadline->task = current;
-	deadline->begin = ktime_get_ns();
+	deadline->begin = begin;
 	deadline->end = end;
 	deadline->timeout = timeout;
 
 	migrate_disable();
 	preempt_disable();
-	list_add(&deadline->running, this_cpu_ptr(&running));
+	hlist_add_head(&deadline->running, this_cpu_ptr(&running));
 	preempt_enable();
-	hrtimer_start(&deadline->timer, ns_to_ktime(min(end, deadline->begin + TICK_NS)),
+	hrtimer_start(&deadline->timer, ns_to_ktime(min(end, begin + TICK_NS)),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
@@ -161,7 +162,7 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 {
 	hrtimer_cancel(&deadline->timer);
 	preempt_disable();
-	list_del(&deadline->running);
+	__hlist_del(&deadline->running);
 	preempt_enable();
 	migrate_enable();
 	deadline->guard.stack_soft = 0;
@@ -207,7 +208,7 @@ const void *lunatik_memchr(const void *s, int c, size_t n)
 	lua_State *L = NULL;
 
 	preempt_disable();
-	list_for_each_entry(deadline, this_cpu_ptr(&running), running) {
+	hlist_for_each_entry(deadline, this_cpu_ptr(&running), running) {
 		if (deadline->task == current) {
 			L = deadline->guard.attention ? deadline->guard.L : NULL;
 			break;
@@ -217,12 +218,4 @@ const void *lunatik_memchr(const void *s, int c, size_t n)
 	if (L)
 		lunatik_attend(L);
 	return memchr(s, c, n);
-}
-
-void __init lunatik_deadline_setup(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		INIT_LIST_HEAD(per_cpu_ptr(&running, cpu));
 }

@@ -9,7 +9,6 @@
 #define LUNATIK_DEADLINE_H
 
 #include <linux/hrtimer.h>
-#include <linux/list.h>
 
 #include "lua/lunatik_lua.h"
 
@@ -17,7 +16,7 @@ struct lunatik_deadline {
 	struct lunatik_guard guard;
 	struct hrtimer timer;
 	struct task_struct *task;
-	struct list_head running;	/* on this CPU */
+	struct hlist_node running;	/* on this CPU */
 	const bool *closing;
 	u64 begin;	/* ns, CLOCK_MONOTONIC */
 	u64 end;
@@ -29,13 +28,12 @@ void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closin
 
 /*
  * Process context, the state's lock held; the task stays on its CPU in between.
- * end: when the deadline passes (ns, CLOCK_MONOTONIC); timeout: what it was called
- * when it was asked for.
+ * begin, end: now, and when the deadline passes (ns, CLOCK_MONOTONIC); timeout:
+ * what it was called when it was asked for.
  */
-void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 end, u32 timeout);
+void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 begin, u64 end,
+			    u32 timeout);
 void lunatik_deadline_leave(struct lunatik_deadline *deadline);
-
-void lunatik_deadline_setup(void);	/* at module load */
 
 /* After a run that failed: -ETIME, -EINTR or -ESHUTDOWN if that is why, else 0. */
 int lunatik_deadline_error(const struct lunatik_deadline *deadline);

@@ -3,7 +3,6 @@
 #include <net/genetlink.h>
 #include <uapi/linux/lunatik.h>
 
-#include "deadline.h"
 #include "netlink.h"
 #include "netns.h"
 #include "session.h"
@@ -13,7 +12,6 @@ static int __init lunatik_init(void)
 {
 	int err;
 
-	lunatik_deadline_setup();
 	err = lunatik_state_init();
 	if (err)
 		return err;

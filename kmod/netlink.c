@@ -450,11 +450,12 @@ static int dostring_body(lua_State *L)
 	lua_settop(L, 0);
 	status = lua_load(L, next_code, dostring, dostring->chunk_name, "t");
 	if (status != LUA_OK) {
-		if (status == LUA_ERRSYNTAX)
+		if (status != LUA_ERRMEM)
 			dostring->run.error = -ENOEXEC;
 		return lua_error(L);
 	}
-	lunatik_value_push(L, dostring->nlh, dostring->nargs);
+	if (dostring->nargs)
+		lunatik_value_push(L, dostring->nlh, dostring->nargs);
 	lua_call(L, dostring->nargs, LUA_MULTRET);
 	/* A pcall() that was the last thing to run may have caught the deadline. */
 	lunatik_poll(L);
@@ -523,7 +524,8 @@ static int dostring(struct sk_buff *skb, struct genl_info *info)
 	err = check_code(info);
 	if (err)
 		return err;
-	dostring.nargs = lunatik_value_check(info->nlhdr, info->extack);
+	if (info->attrs[LUNATIK_A_ARG])
+		dostring.nargs = lunatik_value_check(info->nlhdr, info->extack);
 	if (dostring.nargs < 0)
 		return dostring.nargs;
 	return run(skb, info, &dostring.run);

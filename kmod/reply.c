@@ -110,15 +110,21 @@ int lunatik_reply_put_nested(struct lunatik_reply *reply, int nest_type, int typ
 {
 	size_t size = nla_total_size(nla_total_size(len));
 	int err = reserve(reply, size);
-	struct nlattr *nest;
+	struct nlattr *nest, *attr;
 
 	if (err)
 		return err;
 	reply->total += size;
-	nest = nla_nest_start(reply->skb, nest_type);
-	if (!nest || nla_put(reply->skb, type, len, data))
+	/* The nest and what is in it at once: a table is thousands of these. */
+	nest = nla_reserve(reply->skb, nest_type | NLA_F_NESTED, nla_total_size(len));
+	if (!nest)
 		return -EMSGSIZE;
-	nla_nest_end(reply->skb, nest);
+	attr = nla_data(nest);
+	attr->nla_type = type;
+	attr->nla_len = nla_attr_size(len);
+	if (len)
+		memcpy(nla_data(attr), data, len);
+	memset(nla_data(attr) + len, 0, nla_padlen(len));
 	return 0;
 }
 

@@ -127,11 +127,12 @@ static int finish(struct lunatik_state *state, struct lunatik_run *run, int stat
 
 int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u32 timeout)
 {
-	u64 end = ktime_get_ns() + (u64)timeout * NSEC_PER_USEC;
+	u64 now = ktime_get_ns();
+	u64 end = now + (u64)timeout * NSEC_PER_USEC;
 	lua_State *L = state->L;
 	int err, status;
 
-	err = lunatik_state_lock(state, end);
+	err = lunatik_state_lock(state, end, &now);
 	if (err)
 		return err;
 
@@ -139,7 +140,7 @@ int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u32 timeou
 	run->reported = false;
 	run->ended = false;
 	state->run = run;
-	lunatik_deadline_enter(&state->deadline, L, end, timeout);
+	lunatik_deadline_enter(&state->deadline, L, now, end, timeout);
 	lua_settop(L, 0);
 	lua_pushcfunction(L, on_error);
 	lua_pushcfunction(L, run->body);

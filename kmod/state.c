@@ -221,7 +221,7 @@ static int wait_for_lock(struct lunatik_state *state, u64 end)
 	return err;
 }
 
-int lunatik_state_lock(struct lunatik_state *state, u64 end)
+int lunatik_state_lock(struct lunatik_state *state, u64 end, u64 *now)
 {
 	might_sleep();
 	if (!trylock(state)) {
@@ -229,6 +229,7 @@ int lunatik_state_lock(struct lunatik_state *state, u64 end)
 
 		if (err)
 			return err;
+		*now = ktime_get_ns();
 	}
 	if (READ_ONCE(state->closing)) {
 		lunatik_state_unlock(state);

@@ -87,9 +87,10 @@ void lunatik_state_put(struct lunatik_state *state);
 /*
  * Waits for other runs to end, until `end` (ns, CLOCK_MONOTONIC) or a fatal
  * signal. It is taken with no other lock of the module held and never for two
- * states at once. -ETIME, -EINTR or, when the state is being closed, -ESHUTDOWN.
+ * states at once. *now is brought up to date if there was a wait. -ETIME, -EINTR
+ * or, when the state is being closed, -ESHUTDOWN.
  */
-int lunatik_state_lock(struct lunatik_state *state, u64 end);
+int lunatik_state_lock(struct lunatik_state *state, u64 end, u64 *now);
 void lunatik_state_unlock(struct lunatik_state *state);
 
 /* Closes every state of a namespace that nobody uses any more. */

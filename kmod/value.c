@@ -188,6 +188,7 @@ static void put_table(struct writer *writer, int idx)
 {
 	lua_State *L = writer->L;
 
+	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	writer->tables[writer->depth++] = lua_topointer(L, idx);
 	put(writer, LUNATIK_V_TABLE, NULL, 0);
 	lua_pushnil(L);
@@ -207,7 +208,6 @@ static void put_value(struct writer *writer, int idx)
 	lua_Integer integer;
 	u8 boolean;
 
-	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	switch (lua_type(L, idx)) {
 	case LUA_TNIL:
 		put(writer, LUNATIK_V_NIL, NULL, 0);
@@ -230,6 +230,7 @@ static void put_value(struct writer *writer, int idx)
 		}
 		break;
 	}
+	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	luaL_tolstring(L, idx, NULL);
 	put_string(writer, LUNATIK_V_TEXT, -1);
 	lua_pop(L, 1);
