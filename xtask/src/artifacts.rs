@@ -111,6 +111,18 @@ pub(crate) fn tests() -> Result<Vec<(String, PathBuf)>> {
     Ok(programs)
 }
 
+/// The client library's examples, by name.
+pub(crate) fn examples() -> Result<Vec<(String, PathBuf)>> {
+    let artifacts = build(
+        "the examples",
+        &["build", "--package", "lunatik", "--examples"],
+    )?;
+    Ok(artifacts
+        .into_iter()
+        .filter_map(|artifact| Some((artifact.target.name, artifact.executable?.into())))
+        .collect())
+}
+
 fn from_workspace(artifact: &Artifact) -> bool {
     host::workspace().is_ok_and(|folder| artifact.manifest_path.starts_with(folder))
 }

@@ -66,6 +66,11 @@ fn host_tests(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
 fn vm_tests(version: Version, filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     let kernel = Kernel::get(version)?;
     let programs = in_order(artifacts::tests()?);
+    let mut installed: Vec<(String, PathBuf)> = Vec::new();
+    for (folder, programs) in [("tests", &programs), ("examples", &artifacts::examples()?)] {
+        let paths = programs.iter().cloned();
+        installed.extend(paths.map(|(name, path)| (format!("/{folder}/{name}"), path)));
+    }
     let mut guest = None;
     for (name, _) in &programs {
         let threads = if name.starts_with(SOLO) {
@@ -78,7 +83,7 @@ fn vm_tests(version: Version, filter: Option<&str>, tally: &mut Tally) -> Result
         let whole_name = format!("Linux {version}: {name}");
         println!("=== {whole_name}");
         let mut results = Results::default();
-        let status = on(&mut guest, &kernel, &programs, |guest| {
+        let status = on(&mut guest, &kernel, &installed, |guest| {
             guest.run(&command, &mut results, Some(LIMIT))
         });
         match status {
@@ -92,7 +97,7 @@ fn vm_tests(version: Version, filter: Option<&str>, tally: &mut Tally) -> Result
     let whole_name = format!("Linux {version}: rmmod lunatik");
     println!("=== {whole_name}");
     let mut results = Results::default();
-    match on(&mut guest, &kernel, &programs, |guest| {
+    match on(&mut guest, &kernel, &installed, |guest| {
         guest.run("exec rmmod lunatik", &mut results, Some(LIMIT))
     }) {
         Ok(0) => tally.passed += 1,
@@ -106,12 +111,12 @@ fn vm_tests(version: Version, filter: Option<&str>, tally: &mut Tally) -> Result
 fn on(
     guest: &mut Option<Guest>,
     kernel: &Kernel,
-    programs: &[(String, PathBuf)],
+    installed: &[(String, PathBuf)],
     work: impl FnOnce(&mut Guest) -> Result<i32>,
 ) -> Result<i32> {
     let mut running = match guest.take() {
         Some(running) => running,
-        None => boot(kernel, programs)?,
+        None => boot(kernel, installed)?,
     };
     let result = work(&mut running);
     let survived = match &result {
@@ -122,10 +127,12 @@ fn on(
     result
 }
 
-fn boot(kernel: &Kernel, programs: &[(String, PathBuf)]) -> Result<Guest> {
-    let mut vm = Vm::new(kernel).smp(2).memory(1024);
-    for (name, path) in programs {
-        vm = vm.program(path, format!("/tests/{name}"));
+/// Boots a guest with programs where `installed` says, and the folder `examples`.
+fn boot(kernel: &Kernel, installed: &[(String, PathBuf)]) -> Result<Guest> {
+    let examples = host::workspace()?.join("examples");
+    let mut vm = Vm::new(kernel).smp(2).memory(1024).file(&examples)?;
+    for (place, path) in installed {
+        vm = vm.program(path, place);
     }
     vm.boot()
 }
