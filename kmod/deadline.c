@@ -80,10 +80,12 @@ void lunatik_attend(lua_State *L)
 	why = reason(guard);
 	if (why < 0)
 		return;
+	/* From here on any error will do, and one without memory may come first. */
+	lunatik_shed_handlers(L);
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	push_reason(L, guard, why);
 	lunatik_run_end(L);
-	lunatik_throw(L);
+	lua_error(L);
 }
 
 /* Stays armed while the run is to end, so that it meets every next instruction. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/align.h>
-#include <linux/build_bug.h>
 #include <linux/mm.h>
 #include <linux/sched/task_stack.h>
 #include <linux/slab.h>
@@ -45,6 +44,27 @@ static bool net_charge(struct lunatik_net *lnet, u32 bytes)
 	return false;
 }
 
+/* A kept block of this class; no longer held. */
+static __always_inline void *take_kept(struct lunatik_heap *heap, unsigned int class)
+{
+	void *block = heap->free[class];
+
+	heap->free[class] = *(void **)block;
+	heap->kept -= class_size[class];
+	WRITE_ONCE(heap->held, heap->held - class_size[class]);
+	return block;
+}
+
+/* Gives back the small blocks that are kept. */
+static void trim(struct lunatik_heap *heap)
+{
+	unsigned int class;
+
+	for (class = 0; class < LUNATIK_HEAP_CLASSES; class++)
+		while (heap->free[class])
+			kvfree(take_kept(heap, class));
+}
+
 void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet, u32 max)
 {
 	memset(heap, 0, sizeof(*heap));
@@ -54,7 +74,7 @@ void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet, u32 
 
 void lunatik_heap_uninit(struct lunatik_heap *heap)
 {
-	lunatik_heap_trim(heap);
+	trim(heap);
 	WARN_ON_ONCE(heap->held);
 	atomic64_sub(heap->charged, &heap->lnet->charged);
 }
@@ -82,7 +102,7 @@ static noinline bool charge_more(struct lunatik_heap *heap, size_t size)
 	u32 charged;
 
 	if (!fits(heap, size)) {
-		lunatik_heap_trim(heap);
+		trim(heap);
 		if (!fits(heap, size))
 			return false;
 	}
@@ -129,17 +149,6 @@ void lunatik_heap_uncharge(struct lunatik_heap *heap, size_t size)
 	uncharge(heap, size);
 }
 
-/* A kept block of this class; no longer held. */
-static __always_inline void *take_kept(struct lunatik_heap *heap, unsigned int class)
-{
-	void *block = heap->free[class];
-
-	heap->free[class] = *(void **)block;
-	heap->kept -= class_size[class];
-	WRITE_ONCE(heap->held, heap->held - class_size[class]);
-	return block;
-}
-
 /* Whether a block that is no longer held has been kept, and so is held again. */
 static __always_inline bool keep(struct lunatik_heap *heap, void *block, unsigned int class)
 {
@@ -152,15 +161,6 @@ static __always_inline bool keep(struct lunatik_heap *heap, void *block, unsigne
 	heap->kept += size;
 	WRITE_ONCE(heap->held, heap->held + size);
 	return true;
-}
-
-void lunatik_heap_trim(struct lunatik_heap *heap)
-{
-	unsigned int class;
-
-	for (class = 0; class < LUNATIK_HEAP_CLASSES; class++)
-		while (heap->free[class])
-			kvfree(take_kept(heap, class));
 }
 
 static void *alloc(size_t size)

@@ -34,9 +34,6 @@ void lunatik_heap_uninit(struct lunatik_heap *heap);
 bool lunatik_heap_charge(struct lunatik_heap *heap, size_t size);
 void lunatik_heap_uncharge(struct lunatik_heap *heap, size_t size);
 
-/* Gives back the small blocks that are kept. */
-void lunatik_heap_trim(struct lunatik_heap *heap);
-
 /* May sleep. NULL when the state's cap, the namespace's quota or memory is used up. */
 void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size);
 void lunatik_heap_free(struct lunatik_heap *heap, void *ptr, size_t size);

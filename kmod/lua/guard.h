@@ -56,10 +56,10 @@ void lunatik_match_step(struct lua_State *L);
 const void *lunatik_memchr(const void *s, int c, unsigned long n);
 
 /*
- * Raises the error message on top of the stack so that no message handler sees
- * it, for a handler could run on; callable from a hook.
+ * Takes message handlers away from the errors up to the next pcall, for a
+ * handler could run on; callable from a hook that will not return.
  */
-void lunatik_throw(struct lua_State *L);
+void lunatik_shed_handlers(struct lua_State *L);
 
 /* When an error has been caught, maybe before the state is complete. */
 void lunatik_cstack_caught(struct lua_State *L);

@@ -31,9 +31,8 @@ int luaU_dump(lua_State *L, const Proto *f, lua_Writer w, void *data, int strip)
 	return 1;
 }
 
-void lunatik_throw(lua_State *L)
+void lunatik_shed_handlers(lua_State *L)
 {
 	L->errfunc = 0;
 	L->allowhook = 1;
-	luaG_errormsg(L);
 }
