@@ -314,11 +314,11 @@ mod tests {
 
     #[test]
     fn keyring_of_either_kind_of_entry() {
-        let deb822 = "Types: deb\nURIs: http://a\nSigned-By: /a.gpg\n\nTypes: deb\nURIs: http://b\nsigned-by: /b.gpg\n";
+        let deb822 = "Types: deb\nURIs: file:/a\nSigned-By: /a.gpg\n\nTypes: deb\nURIs: file:/b\nsigned-by: /b.gpg\n";
         assert_eq!(parse_signed_by(deb822, 1).as_deref(), Some("/a.gpg"));
         assert_eq!(parse_signed_by(deb822, 5).as_deref(), Some("/b.gpg"));
         assert_eq!(parse_signed_by(deb822, 7).as_deref(), Some("/b.gpg"));
-        let list = "deb http://a x main\ndeb [arch=amd64 signed-by=/c.gpg] http://b x main\n";
+        let list = "deb file:/a x main\ndeb [arch=amd64 signed-by=/c.gpg] file:/b x main\n";
         assert_eq!(parse_signed_by(list, 1), None);
         assert_eq!(parse_signed_by(list, 2).as_deref(), Some("/c.gpg"));
     }
