@@ -3,19 +3,18 @@
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/task_stack.h>
 #include <linux/string.h>
 #include <linux/ktime.h>
 
 #include "deadline.h"
 #include "run.h"
+#include "stack.h"
 
 /* How late a kill, a close or a waiting task may be noticed. */
 #define TICK_NS		(4 * NSEC_PER_MSEC)
 
-/* Bytes of kernel stack left when the script gets an error, and at the least. */
-#define STACK_SOFT	5120
-#define STACK_HARD	3584
+/* How long the traceback of a run that is ended may take: a script can make it long. */
+#define GRACE_NS	(20 * NSEC_PER_MSEC)
 
 /* Runs that began on this CPU and have not ended; more than one by preemption. */
 static DEFINE_PER_CPU(struct hlist_head, running);
@@ -44,10 +43,8 @@ int lunatik_deadline_error(const struct lunatik_deadline *deadline)
 	return 0;
 }
 
-static void push_reason(lua_State *L, const struct lunatik_guard *guard, int why)
+static void push_reason(lua_State *L, const struct lunatik_deadline *deadline, int why)
 {
-	const struct lunatik_deadline *deadline =
-		container_of(guard, struct lunatik_deadline, guard);
 	u32 us = deadline->timeout;
 
 	luaL_where(L, 0);
@@ -68,23 +65,31 @@ static void push_reason(lua_State *L, const struct lunatik_guard *guard, int why
 
 /*
  * Ends the run, again and again until it has unwound: errors raised here are
- * caught by pcall like any other, so the guard stays up.
+ * caught by pcall like any other, so the guard stays up. The first one is
+ * reported; its traceback is made by library functions, which come here, too.
  */
 void lunatik_attend(lua_State *L)
 {
 	struct lunatik_guard *guard = lunatik_guard(L);
+	struct lunatik_deadline *deadline = container_of(guard, struct lunatik_deadline, guard);
 	int why;
 
 	clear_bit(LUNATIK_ATTEND_RESCHED, &guard->attention);
 	cond_resched();
 	why = reason(guard);
-	if (why < 0)
+	if (why < 0 || (deadline->grace && ktime_get_ns() < deadline->grace))
 		return;
 	/* From here on any error will do, and one without memory may come first. */
 	lunatik_shed_handlers(L);
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
-	push_reason(L, guard, why);
-	lunatik_run_end(L);
+	if (lunatik_run_ended(L)) {
+		lua_pushliteral(L, "run ended");
+	} else {
+		push_reason(L, deadline, why);
+		deadline->grace = ktime_get_ns() + GRACE_NS;
+		lunatik_run_end(L);
+		deadline->grace = 0;
+	}
 	lua_error(L);
 }
 
@@ -142,11 +147,12 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	unsigned long stack = (unsigned long)end_of_stack(current);
 	struct lunatik_guard *guard = &deadline->guard;
 
-	guard->stack_soft = stack + STACK_SOFT;
-	guard->stack_hard = stack + STACK_HARD;
+	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
+	guard->stack_hard = stack + LUNATIK_STACK_HARD;
 	guard->attention = 0;
 	guard->overflowed = 0;
 	guard->L = L;
+	deadline->grace = 0;
 	deadline->task = current;
 	deadline->begin = begin;
 	deadline->end = end;

@@ -7,6 +7,7 @@
 #include "netlink.h"
 #include "netns.h"
 #include "session.h"
+#include "stack.h"
 #include "state.h"
 
 static bool anyone_listens(const struct lunatik_state *state, unsigned int group)
@@ -20,7 +21,7 @@ static struct sk_buff *begin(const struct lunatik_state *state, u8 cmd, size_t m
 	struct sk_buff *skb;
 
 	skb = genlmsg_new(nla_total_size(sizeof(state->name)) + nla_total_size(sizeof(u32)) + more,
-			  GFP_KERNEL);
+			  lunatik_gfp());
 	if (!skb)
 		return NULL;
 	*head = genlmsg_put(skb, 0, 0, &lunatik_family, 0, cmd);
@@ -36,7 +37,7 @@ static void send(const struct lunatik_state *state, struct sk_buff *skb, void *h
 		 unsigned int group)
 {
 	genlmsg_end(skb, head);
-	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, group, GFP_KERNEL);
+	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, group, lunatik_gfp());
 }
 
 void lunatik_event_created(const struct lunatik_state *state)
@@ -64,7 +65,7 @@ void lunatik_event_closed(struct lunatik_state *state)
 	genlmsg_end(skb, head);
 	lunatik_session_send(state, skb);
 	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, LUNATIK_GROUP_EVENTS,
-				GFP_KERNEL);
+				lunatik_gfp());
 }
 
 void lunatik_event_failed(const struct lunatik_state *state, int error, const char *message,

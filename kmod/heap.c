@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/align.h>
 #include <linux/mm.h>
-#include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "heap.h"
 #include "lua/lunatik_lua.h"
 #include "netns.h"
-#include "params.h"
+#include "stack.h"
 
 /* Give memory back to the namespace when more than this is unused. */
 #define SLACK		(8 * LUNATIK_CHARGE_STEP)
-
-/* Reclaim has frames of its own: with less stack than this it is not asked. */
-#define RECLAIM_STACK	8192
 
 /*
  * Small blocks come in the sizes of kmalloc's caches. Those that Lua frees are
@@ -34,14 +30,6 @@ static unsigned int class_of(size_t size)
 	static const u8 classes[SMALL_MAX / 16] = { 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6 };
 
 	return classes[(size - 1) / 16];
-}
-
-static bool net_charge(struct lunatik_net *lnet, u32 bytes)
-{
-	if (atomic64_add_return(bytes, &lnet->charged) <= lunatik_max_total_alloc())
-		return true;
-	atomic64_sub(bytes, &lnet->charged);
-	return false;
 }
 
 /* A kept block of this class; no longer held. */
@@ -76,7 +64,7 @@ void lunatik_heap_uninit(struct lunatik_heap *heap)
 {
 	trim(heap);
 	WARN_ON_ONCE(heap->held);
-	atomic64_sub(heap->charged, &heap->lnet->charged);
+	lunatik_netns_uncharge(heap->lnet, heap->charged);
 }
 
 static __always_inline void set_held(struct lunatik_heap *heap, u32 held)
@@ -108,7 +96,7 @@ static noinline bool charge_more(struct lunatik_heap *heap, size_t size)
 	}
 	charged = ALIGN(heap->held + size, LUNATIK_CHARGE_STEP);
 	if (charged > heap->charged) {
-		if (!net_charge(heap->lnet, charged - heap->charged))
+		if (!lunatik_netns_charge(heap->lnet, charged - heap->charged))
 			return false;
 		set_charged(heap, charged);
 	}
@@ -133,7 +121,7 @@ static noinline void uncharge_slack(struct lunatik_heap *heap)
 {
 	u32 keep = ALIGN(heap->held, LUNATIK_CHARGE_STEP);
 
-	atomic64_sub(heap->charged - keep, &heap->lnet->charged);
+	lunatik_netns_uncharge(heap->lnet, heap->charged - keep);
 	set_charged(heap, keep);
 }
 
@@ -165,12 +153,8 @@ static __always_inline bool keep(struct lunatik_heap *heap, void *block, unsigne
 
 static void *alloc(size_t size)
 {
-	/* No OOM killer: a script that cannot have memory gets an error. */
-	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	gfp_t gfp = lunatik_gfp();
 
-	if ((unsigned long)__builtin_frame_address(0) <
-	    (unsigned long)end_of_stack(current) + RECLAIM_STACK)
-		gfp = (GFP_NOWAIT & ~__GFP_RECLAIM) | __GFP_ACCOUNT | __GFP_NOWARN;
 	if (KEEPS && size <= SMALL_MAX)
 		size = class_size[class_of(size)];
 	if (size <= KMALLOC_MAX_CACHE_SIZE)

@@ -381,6 +381,10 @@ static int getstate(struct sk_buff *skb, struct genl_info *info)
 	else
 		err = lunatik_session_ref(state, &peer, get_flags(info) & LUNATIK_F_SUBSCRIBE);
 	mutex_unlock(&lnet->lock);
+	if (err == -EDQUOT)
+		NL_SET_ERR_MSG(info->extack,
+			       "the state has all the references or subscribers ("
+			       __stringify(LUNATIK_SUBSCRIBERS_MAX) ") that it may have");
 	if (err) {
 		lunatik_reply_free(&reply);
 		goto out;
@@ -480,12 +484,28 @@ static int check_code(struct genl_info *info)
 	return 0;
 }
 
+/*
+ * When a run that begins now has to end. Generic netlink holds a lock of the
+ * whole system for reading until every request of a datagram has been served, so
+ * the longest deadline is for all of them together.
+ */
+static u64 get_end(struct sk_buff *skb, u64 now, u32 timeout)
+{
+	/* A request has no time stamp of its own. */
+	if (!skb->tstamp)
+		skb->tstamp = ns_to_ktime(now);
+	return min(now + (u64)timeout * NSEC_PER_USEC,
+		   ktime_to_ns(skb->tstamp) + (u64)lunatik_max_timeout() * NSEC_PER_USEC);
+}
+
 /* Runs it in the state that the request names, and answers. */
 static int run(struct sk_buff *skb, struct genl_info *info, struct lunatik_run *run)
 {
 	struct lunatik_state *state = find_for(info);
 	struct lunatik_reply reply;
+	u64 now = ktime_get_ns();
 	u32 timeout;
+	u64 end;
 	int err;
 
 	if (IS_ERR(state))
@@ -493,11 +513,17 @@ static int run(struct sk_buff *skb, struct genl_info *info, struct lunatik_run *
 	err = get_timeout(info, state->timeout, &timeout);
 	if (err)
 		goto out;
+	end = get_end(skb, now, timeout);
+	if (end <= now) {
+		err = refuse(info->extack, NULL, -ETIME,
+			     "requests sent at once have had the longest deadline together");
+		goto out;
+	}
 	err = lunatik_reply_init(&reply, skb, info);
 	if (err)
 		goto out;
 	run->reply = &reply;
-	err = lunatik_run(state, run, timeout);
+	err = lunatik_run(state, run, now, end, timeout);
 	err = lunatik_reply_send(&reply, err);
 out:
 	lunatik_state_put(state);

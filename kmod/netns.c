@@ -2,6 +2,7 @@
 #include <net/netns/generic.h>
 
 #include "netns.h"
+#include "params.h"
 #include "session.h"
 #include "state.h"
 
@@ -10,6 +11,19 @@ static unsigned int lunatik_net_id;
 struct lunatik_net *lunatik_net(const struct net *net)
 {
 	return net_generic(net, lunatik_net_id);
+}
+
+bool lunatik_netns_charge(struct lunatik_net *lnet, u32 bytes)
+{
+	if (atomic64_add_return(bytes, &lnet->charged) <= lunatik_max_total_alloc())
+		return true;
+	atomic64_sub(bytes, &lnet->charged);
+	return false;
+}
+
+void lunatik_netns_uncharge(struct lunatik_net *lnet, u32 bytes)
+{
+	atomic64_sub(bytes, &lnet->charged);
 }
 
 static int __net_init netns_init(struct net *net)

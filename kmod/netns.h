@@ -17,11 +17,15 @@ struct lunatik_net {
 	u32 next_id;		/* lock */
 	u32 nstates;		/* lock to change */
 	u32 generation;		/* lock; changes with the set of states, never 0 */
-	atomic64_t charged;	/* bytes of all states, in steps of LUNATIK_CHARGE_STEP */
+	atomic64_t charged;	/* bytes of all states and of replies that wait for their readers */
 	DECLARE_HASHTABLE(sessions, LUNATIK_SESSION_BITS);	/* lock */
 };
 
 struct lunatik_net *lunatik_net(const struct net *net);
+
+/* Counts bytes against the namespace's quota; false when it has no room for them. Any context. */
+bool lunatik_netns_charge(struct lunatik_net *lnet, u32 bytes);
+void lunatik_netns_uncharge(struct lunatik_net *lnet, u32 bytes);
 
 int lunatik_netns_init(void);
 void lunatik_netns_uninit(void);

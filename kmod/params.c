@@ -2,6 +2,8 @@
 #include <linux/cred.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
+#include <linux/sizes.h>
+#include <linux/time64.h>
 #include <linux/user_namespace.h>
 #include <net/net_namespace.h>
 #include <uapi/linux/lunatik.h>
@@ -19,7 +21,7 @@ MODULE_PARM_DESC(max_total_alloc,
 
 static unsigned int max_alloc = 64U << 20;
 module_param(max_alloc, uint, 0644);
-MODULE_PARM_DESC(max_alloc, "largest memory cap of one state in bytes (default 64 MiB)");
+MODULE_PARM_DESC(max_alloc, "largest memory cap of one state in bytes (default 64 MiB, at most 1 GiB)");
 
 static unsigned int timeout_us = 1000000;
 module_param(timeout_us, uint, 0644);
@@ -27,7 +29,7 @@ MODULE_PARM_DESC(timeout_us, "default deadline of one run in microseconds (defau
 
 static unsigned int max_timeout_us = 10000000;
 module_param(max_timeout_us, uint, 0644);
-MODULE_PARM_DESC(max_timeout_us, "longest deadline of one run in microseconds (default 10 s)");
+MODULE_PARM_DESC(max_timeout_us, "longest deadline of one run in microseconds (default 10 s, at most 60 s)");
 
 static bool allow_user_ns;
 module_param(allow_user_ns, bool, 0644);
@@ -46,7 +48,8 @@ u64 lunatik_max_total_alloc(void)
 
 u32 lunatik_max_alloc(void)
 {
-	return max_t(u32, READ_ONCE(max_alloc), LUNATIK_MAX_ALLOC_MIN);
+	/* Sizes are counted in 32 bits, with room to round up. */
+	return clamp_t(u32, READ_ONCE(max_alloc), LUNATIK_MAX_ALLOC_MIN, SZ_1G);
 }
 
 u32 lunatik_timeout(void)
@@ -56,7 +59,8 @@ u32 lunatik_timeout(void)
 
 u32 lunatik_max_timeout(void)
 {
-	return max_t(u32, READ_ONCE(max_timeout_us), 1);
+	/* Who waits for a run waits uninterruptibly in places. */
+	return clamp_t(u32, READ_ONCE(max_timeout_us), 1, 60 * USEC_PER_SEC);
 }
 
 bool lunatik_netns_allowed(const struct net *net)

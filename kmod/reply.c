@@ -5,7 +5,9 @@
 #include <uapi/linux/lunatik.h>
 
 #include "netlink.h"
+#include "netns.h"
 #include "reply.h"
+#include "stack.h"
 
 /* The message's attributes begin behind two headers. */
 #define HEADERS		(NLMSG_HDRLEN + GENL_HDRLEN)
@@ -16,10 +18,11 @@
 /* Attributes of one message; a socket with default buffers takes that much unread. */
 #define MESSAGE_MAX	(LUNATIK_MESSAGE_MAX - HEADERS)
 
-static struct sk_buff *message_new(struct lunatik_reply *reply, size_t room, void **head)
+static struct sk_buff *message_new(struct lunatik_reply *reply, size_t room, gfp_t gfp,
+				   void **head)
 {
 	struct genl_info *info = reply->info;
-	struct sk_buff *skb = genlmsg_new(room, GFP_KERNEL);
+	struct sk_buff *skb = genlmsg_new(room, gfp);
 
 	if (!skb)
 		return NULL;
@@ -39,7 +42,7 @@ int lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
 	reply->info = info;
 	__skb_queue_head_init(&reply->done);
 	reply->total = 0;
-	reply->skb = message_new(reply, FIRST_ROOM, &reply->head);
+	reply->skb = message_new(reply, FIRST_ROOM, GFP_KERNEL, &reply->head);
 	return reply->skb ? 0 : -ENOMEM;
 }
 
@@ -77,13 +80,13 @@ static int reserve(struct lunatik_reply *reply, size_t size)
 		/* Grow the message, at least twofold. */
 		size_t room = clamp_t(size_t, 2 * used, used + size, MESSAGE_MAX);
 
-		skb = message_new(reply, room, &head);
+		skb = message_new(reply, room, lunatik_gfp(), &head);
 		if (!skb)
 			return -ENOMEM;
 		skb_put_data(skb, reply->skb->data + HEADERS, used);
 		kfree_skb(reply->skb);
 	} else {
-		skb = message_new(reply, MESSAGE_MAX, &head);
+		skb = message_new(reply, MESSAGE_MAX, lunatik_gfp(), &head);
 		if (!skb)
 			return -ENOMEM;
 		genlmsg_end(reply->skb, reply->head);
@@ -128,8 +131,13 @@ int lunatik_reply_put_nested(struct lunatik_reply *reply, int nest_type, int typ
 	return 0;
 }
 
-/* What is left of a long reply while its reader pulls it. */
+/*
+ * What is left of a long reply while its reader pulls it, if ever: it counts
+ * against the namespace's quota.
+ */
 struct pending {
+	struct lunatik_net *lnet;
+	u32 charged;
 	struct sk_buff_head messages;
 	int err;
 	bool *started;	/* valid during pending_start() */
@@ -162,6 +170,7 @@ static int pending_dump(struct sk_buff *skb, struct netlink_callback *cb)
 static void pending_free(struct pending *pending)
 {
 	__skb_queue_purge(&pending->messages);
+	lunatik_netns_uncharge(pending->lnet, pending->charged);
 	kfree(pending);
 }
 
@@ -186,9 +195,17 @@ static int send_long(struct lunatik_reply *reply, int err)
 	struct sk_buff *skb;
 	int ret;
 
-	pending = kmalloc(sizeof(*pending), GFP_KERNEL);
+	pending = kmalloc(sizeof(*pending), GFP_KERNEL_ACCOUNT);
 	if (!pending)
 		return -ENOMEM;
+	pending->lnet = lunatik_net(genl_info_net(info));
+	pending->charged = reply->total;
+	if (!lunatik_netns_charge(pending->lnet, pending->charged)) {
+		kfree(pending);
+		NL_SET_ERR_MSG(info->extack,
+			       "the namespace's quota of bytes has no room for the reply");
+		return -EDQUOT;
+	}
 	pending->err = err;
 	pending->started = &started;
 	__skb_queue_head_init(&pending->messages);

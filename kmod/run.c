@@ -25,28 +25,33 @@ static void report(struct lunatik_run *run, const char *message, size_t len,
 		lunatik_reply_put(run->reply, LUNATIK_A_TRACEBACK, traceback, traceback_len);
 }
 
-/* Reports the error message on top of the stack, with a traceback from level on. */
-static void report_top(lua_State *L, struct lunatik_run *run, int level)
+static int traceback(lua_State *L)
 {
-	size_t len, traceback_len;
-	const char *message, *traceback;
+	luaL_traceback(L, L, NULL, 1);
+	return 1;
+}
 
-	luaL_checkstack(L, LUA_MINSTACK, NULL);
-	message = luaL_tolstring(L, -1, &len);
-	luaL_traceback(L, L, NULL, level);
-	traceback = lua_tolstring(L, -1, &traceback_len);
-	report(run, message, len, traceback, traceback_len);
-	lua_pop(L, 2);
+bool lunatik_run_ended(const lua_State *L)
+{
+	return lunatik_state_of(L)->run->ended;
 }
 
 void lunatik_run_end(lua_State *L)
 {
 	struct lunatik_run *run = lunatik_state_of(L)->run;
+	const char *text;
+	size_t len;
 
-	if (run->ended)
-		return;
-	report_top(L, run, 0);
+	text = lua_tolstring(L, -1, &len);
+	report(run, text, len, NULL, 0);
 	run->ended = true;
+	lua_pushcfunction(L, traceback);
+	if (lua_pcall(L, 0, 1, 0) == LUA_OK && run->reported) {
+		text = lua_tolstring(L, -1, &len);
+		if (len <= LUNATIK_STRING_MAX)
+			lunatik_reply_put(run->reply, LUNATIK_A_TRACEBACK, text, len);
+	}
+	lua_pop(L, 1);
 }
 
 /*
@@ -56,10 +61,23 @@ void lunatik_run_end(lua_State *L)
 static int on_error(lua_State *L)
 {
 	struct lunatik_run *run = lunatik_state_of(L)->run;
+	size_t len, traceback_len;
+	const char *message, *traceback;
 
 	/* An error of the body's own has a text and no script to trace. */
-	if (!run->error)
-		report_top(L, run, 1);
+	if (run->error)
+		return 1;
+	luaL_checkstack(L, LUA_MINSTACK, NULL);
+	/* Not a string's __tostring: the string is the message. */
+	if (lua_type(L, 1) == LUA_TSTRING)
+		lua_pushvalue(L, 1);
+	else
+		luaL_tolstring(L, 1, NULL);
+	message = lua_tolstring(L, -1, &len);
+	luaL_traceback(L, L, NULL, 1);
+	traceback = lua_tolstring(L, -1, &traceback_len);
+	report(run, message, len, traceback, traceback_len);
+	lua_settop(L, 1);
 	return 1;
 }
 
@@ -125,10 +143,9 @@ static int finish(struct lunatik_state *state, struct lunatik_run *run, int stat
 	return err;
 }
 
-int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u32 timeout)
+int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u64 now, u64 end,
+		u32 timeout)
 {
-	u64 now = ktime_get_ns();
-	u64 end = now + (u64)timeout * NSEC_PER_USEC;
 	lua_State *L = state->L;
 	int err, status;
 

@@ -19,14 +19,17 @@ struct lunatik_run {
 	/* Set by body before it raises: what the failure is called, if not EREMOTEIO. */
 	int error;
 	bool reported;	/* the reply holds an error, maybe one that was caught since */
-	bool ended;	/* that error is why the deadline ended the run */
+	bool ended;	/* and is the deadline's: no other replaces it */
 };
 
 /*
- * timeout: microseconds, from now, waiting for other runs in the same state
- * included. Process context, may sleep. 0 or a negative errno.
+ * now, end: the time and when the run ends at the latest, waiting for other runs
+ * in the same state included (ns, CLOCK_MONOTONIC); timeout: what that was called
+ * when it was asked for (microseconds). Process context, may sleep. 0 or a
+ * negative errno.
  */
-int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u32 timeout);
+int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u64 now, u64 end,
+		u32 timeout);
 
 /* For body: raises an error that is called errno. fmt as luaL_error() takes it. */
 int lunatik_run_fail(lua_State *L, int error, const char *fmt, ...);
@@ -35,9 +38,10 @@ int lunatik_run_fail(lua_State *L, int error, const char *fmt, ...);
 struct lunatik_reply *lunatik_run_reply(struct lunatik_run *run);
 
 /*
- * For the deadline: puts the error message on top of the stack and a traceback
- * into the reply, the first time it is called in a run. Leaves the stack as it was.
+ * For the deadline: puts the error message on top of the stack, a string, and a
+ * traceback into the reply. Needs two free slots; raises nothing.
  */
 void lunatik_run_end(lua_State *L);
+bool lunatik_run_ended(const lua_State *L);
 
 #endif

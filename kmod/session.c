@@ -9,6 +9,7 @@
 #include "netlink.h"
 #include "netns.h"
 #include "session.h"
+#include "stack.h"
 #include "state.h"
 
 /*
@@ -81,10 +82,8 @@ static void subscribe(struct ref *ref)
 	struct lunatik_state *state = ref->state;
 
 	spin_lock_bh(&state->subscribers_lock);
-	if (list_empty(&ref->subscriber)) {
-		list_add_tail(&ref->subscriber, &state->subscribers);
-		state->nsubscribers++;
-	}
+	list_add_tail(&ref->subscriber, &state->subscribers);
+	state->nsubscribers++;
 	spin_unlock_bh(&state->subscribers_lock);
 }
 
@@ -113,6 +112,10 @@ int lunatik_session_ref(struct lunatik_state *state, const struct lunatik_peer *
 
 	lockdep_assert_held(&lnet->lock);
 	ref = find_ref(state, peer);
+	subscriber = subscriber && (!ref || list_empty(&ref->subscriber));
+	if (state->nrefs == U32_MAX ||
+	    (subscriber && state->nsubscribers >= LUNATIK_SUBSCRIBERS_MAX))
+		return -EDQUOT;
 	if (!ref) {
 		session = find(lnet, peer) ?: session_new(lnet, peer);
 		if (!session)
@@ -292,7 +295,7 @@ int lunatik_session_publish(struct lunatik_state *state, const char *data, size_
 	if (!READ_ONCE(state->nsubscribers))
 		return 0;
 	skb = genlmsg_new(nla_total_size(len) + nla_total_size(sizeof(state->name)) +
-			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)), GFP_KERNEL);
+			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)), lunatik_gfp());
 	if (!skb)
 		return -ENOMEM;
 	head = genlmsg_put(skb, 0, 0, &lunatik_family, 0, LUNATIK_CMD_SENDDATA);

@@ -25,7 +25,7 @@ struct lunatik_peer {
  * if asked to. Under lnet->lock. -ENOMEM.
  */
 int lunatik_session_ref(struct lunatik_state *state, const struct lunatik_peer *peer,
-			bool subscribe);
+			bool subscriber);
 
 /*
  * Takes one reference from the peer; with the last one its subscription goes,

@@ -55,7 +55,7 @@ struct lunatik_state {
 	struct rcu_head rcu;
 };
 
-static inline struct lunatik_state *lunatik_state_of(lua_State *L)
+static inline struct lunatik_state *lunatik_state_of(const lua_State *L)
 {
 	return container_of(lunatik_guard(L), struct lunatik_state, deadline.guard);
 }

@@ -13,12 +13,16 @@
 #include "lua.h"
 #include "ldebug.h"
 #include "ldo.h"
+#include "lgc.h"
 #include "lstate.h"
 
 void luaE_checkcstack(lua_State *L)
 {
 	struct lunatik_guard *guard = lunatik_guard(L);
 
+	/* A finalizer, and so one of Lua's own: its memory would be lost. */
+	if (G(L)->gcstp & GCSTPGC)
+		return;
 	if ((unsigned long)__builtin_frame_address(0) < guard->stack_hard ||
 	    getCcalls(L) >= LUNATIK_MAXCCALLS / 10 * 11)
 		luaD_errerr(L);

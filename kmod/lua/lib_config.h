@@ -14,6 +14,9 @@
 /* table.move, concat, unpack, sort, insert, remove */
 #define lua_geti(L, idx, n)	(lunatik_poll(L), lua_geti(L, idx, n))
 
+/* next(), and the search for a function's name in package.loaded */
+#define lua_next(L, idx)	(lunatik_poll(L), lua_next(L, idx))
+
 /* The guard follows the coroutine that runs. */
 #define lua_resume		lunatik_resume
 #define lua_closethread		lunatik_closethread

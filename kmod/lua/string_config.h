@@ -8,6 +8,7 @@
 #ifndef LUNATIK_STRING_CONFIG_H
 #define LUNATIK_STRING_CONFIG_H
 
+#include <string.h>
 #include "lib_config.h"
 
 static const struct { struct lua_State *L; } lunatik_no_match, *const ms = &lunatik_no_match;
@@ -15,6 +16,28 @@ static const struct { struct lua_State *L; } lunatik_no_match, *const ms = &luna
 #undef luai_unlikely
 #define luai_unlikely(x) \
 	((ms->L ? lunatik_match_step(ms->L) : (void)0), __builtin_expect(((x) != 0), 0))
+
+/*
+ * In the same way, what has a `L` in scope polls where it loops.
+ */
+static struct lua_State *const L = (struct lua_State *)0;
+#define lunatik_poll_here()	((L) ? lunatik_poll(L) : (void)0)
+
+/* string.rep() */
+#define memcpy(d, s, n)		(lunatik_poll_here(), memcpy(d, s, n))
+
+/* string.pack(), unpack() and packsize(), for each option */
+#undef luaL_argcheck
+#define luaL_argcheck(L, cond, arg, extramsg) \
+	(lunatik_poll(L), luai_likely(cond) ? 0 : luaL_argerror(L, arg, extramsg))
+
+/* string.format("%q"), for each byte that is escaped by its number */
+static inline void lunatik_addstring(luaL_Buffer *buffer, const char *s)
+{
+	lunatik_poll(buffer->L);
+	luaL_addstring(buffer, s);
+}
+#define luaL_addstring		lunatik_addstring
 
 /* string.find(s, plain text): no lua_State in scope */
 #define memchr(s, c, n)		((void *)lunatik_memchr(s, c, n))

@@ -15,6 +15,7 @@ pub const LUNATIK_MESSAGE_MAX: u32 = 65556;
 pub const LUNATIK_LOG_LINE_MAX: u32 = 4096;
 pub const LUNATIK_MAX_ALLOC_MIN: u32 = 32768;
 pub const LUNATIK_TABLE_DEPTH: u32 = 8;
+pub const LUNATIK_SUBSCRIBERS_MAX: u32 = 1024;
 impl lunatik_cmd {
     pub const LUNATIK_CMD_UNSPEC: lunatik_cmd = lunatik_cmd(0);
     pub const LUNATIK_CMD_NEWSTATE: lunatik_cmd = lunatik_cmd(1);

@@ -106,7 +106,8 @@
  *   ENOENT     no such state
  *   EINVAL     malformed request
  *   ERANGE     MAX_ALLOC or TIMEOUT outside the limits
- *   EDQUOT     the namespace's quota of states or bytes is used up
+ *   EDQUOT     the namespace's quota of states or bytes is used up, or the
+ *              state's of subscribers
  *   EBUSY      CLOSE while another session holds a reference
  *   ENOEXEC    the chunk does not compile
  *   ENOMEM     the state's MAX_ALLOC or the kernel's memory is used up
@@ -136,6 +137,7 @@
 #define LUNATIK_LOG_LINE_MAX		4096	/* one line of a state's log */
 #define LUNATIK_MAX_ALLOC_MIN		32768	/* least MAX_ALLOC */
 #define LUNATIK_TABLE_DEPTH		8	/* tables within tables */
+#define LUNATIK_SUBSCRIBERS_MAX		1024	/* data channels of one state */
 
 enum lunatik_cmd {
 	LUNATIK_CMD_UNSPEC,
