@@ -837,8 +837,8 @@ static const struct genl_ops operations[] = {
 };
 
 static const struct genl_multicast_group groups[] = {
-	[LUNATIK_GROUP_EVENTS]	= { .name = LUNATIK_MCGRP_EVENTS, .flags = GENL_UNS_ADMIN_PERM },
-	[LUNATIK_GROUP_LOG]	= { .name = LUNATIK_MCGRP_LOG, .flags = GENL_UNS_ADMIN_PERM },
+	[LUNATIK_GROUP_EVENTS]	= { .name = LUNATIK_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN },
+	[LUNATIK_GROUP_LOG]	= { .name = LUNATIK_MCGRP_LOG, .flags = GENL_MCAST_CAP_NET_ADMIN },
 };
 
 struct genl_family lunatik_family __ro_after_init = {

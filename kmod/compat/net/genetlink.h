@@ -14,6 +14,11 @@
 #define genl_info_dump(cb)	genl_dumpit_info(cb)
 #endif
 
+#ifndef GENL_MCAST_CAP_NET_ADMIN
+/* Groups had the flag of operations. */
+#define GENL_MCAST_CAP_NET_ADMIN	GENL_UNS_ADMIN_PERM
+#endif
+
 #ifndef NL_SET_ERR_MSG_FMT
 /* See compat/extack.c */
 const char *lunatik_extack_format(const char *fmt, ...) __printf(1, 2);
