@@ -4,6 +4,7 @@
 
 use std::{
     fmt::Debug,
+    fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -13,13 +14,21 @@ use std::{
 
 use lunatik::{Error, ErrorKind, Session, State, Value};
 use nix::{
+    sched::{CloneFlags, setns},
     sys::signal::{self, Signal},
     unistd::Pid,
 };
 
+mod parameter;
+mod process;
 mod raw;
 
-pub use raw::{Answer, Message, NLM_F_DUMP, Raw, Reply, attributes};
+pub use parameter::Parameter;
+pub use process::{
+    CAP_NET_ADMIN, NOBODY, Peer, Process, become_user, become_user_with, enter_user_namespace,
+    enter_user_namespace_only, set_capabilities,
+};
+pub use raw::{Answer, Message, NLM_F_DUMP, Raw, Reply, attributes, every_operation};
 
 /// How long something that should happen at once may take on a slow machine.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -56,6 +65,12 @@ impl Netns {
     /// Its path.
     pub fn path(&self) -> String {
         format!("/run/netns/{}", self.name)
+    }
+
+    /// Takes the calling thread into it.
+    pub fn enter(&self) {
+        let namespace = File::open(self.path()).expect("a namespace");
+        setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
     }
 
     /// Opens a session in it.
@@ -358,4 +373,22 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// The references that sessions have to a state, without the one that asking takes.
 pub fn references(state: &State) -> u32 {
     state.description().expect("a state").references - 1
+}
+
+/// How many objects a cache of the kernel's allocator has.
+pub fn objects(cache: &str) -> u64 {
+    // Those that CPUs keep for themselves would count as used.
+    fs::write(format!("/sys/kernel/slab/{cache}/shrink"), "1").expect("a cache");
+    let slabs = fs::read_to_string("/proc/slabinfo").expect("root may read it");
+    let mut fields = slabs
+        .lines()
+        .map(str::split_whitespace)
+        .find_map(|mut fields| (fields.next() == Some(cache)).then_some(fields))
+        .unwrap_or_else(|| panic!("no cache {cache}"));
+    fields.next().expect("a field").parse().expect("a number")
+}
+
+/// How many network namespaces there are, with those that are being deleted.
+pub fn namespaces() -> u64 {
+    objects("net_namespace")
 }

@@ -5,14 +5,20 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     mem,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     thread,
+    time::Duration,
 };
 
 use lunatik_sys::{LUNATIK_GENL_NAME, LUNATIK_GENL_VERSION, lunatik_attr, lunatik_cmd};
 use nix::{
+    errno::Errno,
     libc,
     sched::{CloneFlags, setns},
+    sys::{
+        socket::{self, MsgFlags, NetlinkAddr},
+        time::{TimeVal, TimeValLike},
+    },
 };
 
 const NLMSG_HDRLEN: usize = 16;
@@ -32,6 +38,11 @@ const CTRL_ID: u16 = 16;
 const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+const CTRL_ATTR_OPS: u16 = 6;
+const CTRL_ATTR_MCAST_GROUPS: u16 = 7;
+
+/// How long to wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A generic netlink socket and the family's number.
 #[derive(Debug)]
@@ -39,6 +50,7 @@ pub struct Raw {
     socket: File,
     family: u16,
     sequence: u32,
+    addressed: bool,
 }
 
 /// A message about to be sent.
@@ -128,6 +140,11 @@ impl Message {
         self.text(lunatik_attr::LUNATIK_A_STATE_NAME, name)
     }
 
+    /// The operation's number, and whether it lists something.
+    pub fn operation(&self) -> (u8, bool) {
+        (self.command, self.flags & NLM_F_DUMP == NLM_F_DUMP)
+    }
+
     /// With bytes after the attributes.
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
         self.attributes.extend_from_slice(bytes);
@@ -152,26 +169,118 @@ impl Raw {
             setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
             socket().expect("a netlink socket")
         });
-        let mut raw = Self {
-            socket: socket.join().expect("a socket").into(),
-            family: CTRL_ID,
-            sequence: 0,
-        };
-        raw.family = raw.resolve();
-        raw
+        socket.join().expect("a socket").into()
+    }
+
+    /// Opens a socket where the calling thread is.
+    pub fn here() -> Self {
+        socket().expect("a netlink socket").into()
+    }
+
+    /// From here on each message has the kernel's address on it, for which Linux
+    /// looks at the rights of who sends but not of who opened the socket.
+    #[must_use]
+    pub fn addressed(mut self) -> Self {
+        self.addressed = true;
+        self
     }
 
     fn resolve(&mut self) -> u16 {
+        let id = self.family_attribute(CTRL_ATTR_FAMILY_ID);
+        u16::from_ne_bytes(id[..].try_into().expect("2 bytes"))
+    }
+
+    fn family_attribute(&mut self, wanted: u16) -> Vec<u8> {
         let answer = self.get_family();
         let reply = answer.replies.first();
-        let family = reply.and_then(|reply| {
-            let (_, id) = reply
-                .attributes
-                .iter()
-                .find(|(kind, _)| *kind == CTRL_ATTR_FAMILY_ID)?;
-            Some(u16::from_ne_bytes(id[..].try_into().ok()?))
-        });
-        family.unwrap_or_else(|| panic!("no family: {answer:?}"))
+        let found = reply.and_then(|reply| reply.get(wanted));
+        found
+            .unwrap_or_else(|| panic!("no {wanted} of the family: {answer:?}"))
+            .to_vec()
+    }
+
+    /// The operations that the family says it has, and their `GENL_*` flags.
+    pub fn operations(&mut self) -> Vec<(u8, u32)> {
+        attributes(&self.family_attribute(CTRL_ATTR_OPS))
+            .iter()
+            .map(|(_, operation)| {
+                let [id, flags] = pair(operation);
+                let id = u8::try_from(u32_at(&id, 0)).expect("a byte");
+                (id, u32_at(&flags, 0))
+            })
+            .collect()
+    }
+
+    /// The family's multicast groups: names and numbers.
+    pub fn groups(&mut self) -> Vec<(String, u32)> {
+        attributes(&self.family_attribute(CTRL_ATTR_MCAST_GROUPS))
+            .iter()
+            .map(|(_, group)| {
+                let [name, id] = pair(group);
+                let name = name.strip_suffix(b"\0").unwrap_or(&name);
+                (String::from_utf8_lossy(name).into_owned(), u32_at(&id, 0))
+            })
+            .collect()
+    }
+
+    fn group(&mut self, wanted: &str) -> u32 {
+        let mut groups = self.groups().into_iter();
+        let found = groups.find(|(name, _)| name == wanted);
+        found.unwrap_or_else(|| panic!("no group {wanted}")).1
+    }
+
+    /// Joins the multicast group `name`.
+    pub fn join(&mut self, name: &str) -> nix::Result<()> {
+        let group = self.group(name);
+        self.set(libc::NETLINK_ADD_MEMBERSHIP, group)
+    }
+
+    /// Leaves the multicast group `name`.
+    pub fn leave(&mut self, name: &str) -> nix::Result<()> {
+        let group = self.group(name);
+        self.set(libc::NETLINK_DROP_MEMBERSHIP, group)
+    }
+
+    /// Joins the multicast group `name` the old way, by an address.
+    pub fn bind(&mut self, name: &str) -> nix::Result<()> {
+        let group = self.group(name);
+        assert!(group <= 32, "such addresses have groups 1 to 32");
+        let fd = self.socket.as_raw_fd();
+        let port = socket::getsockname::<NetlinkAddr>(fd)?.pid();
+        socket::bind(fd, &NetlinkAddr::new(port, 1 << (group - 1)))
+    }
+
+    /// Asks for multicast messages of all network namespaces that this one has
+    /// a number for.
+    pub fn listen_everywhere(&self) -> nix::Result<()> {
+        self.set(libc::NETLINK_LISTEN_ALL_NSID, 1)
+    }
+
+    fn set(&self, option: i32, value: u32) -> nix::Result<()> {
+        set(self.socket.as_fd(), libc::SOL_NETLINK, option, &value)
+            .map_err(|e| Errno::from_raw(e.raw_os_error().expect("a system call")))
+    }
+
+    /// The next message that no request asked for, if one comes in time.
+    pub fn receive(&mut self, patience: Duration) -> Option<Reply> {
+        let limit = |time: Duration| {
+            let time = TimeVal::milliseconds(i64::try_from(time.as_millis()).expect("short"));
+            socket::setsockopt(&self.socket, socket::sockopt::ReceiveTimeout, &time)
+                .expect("a timeout");
+        };
+        let mut buffer = vec![0; 1 << 17];
+        limit(patience);
+        let received = socket::recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty());
+        limit(PATIENCE);
+        match received {
+            Ok(length) => {
+                let message = &buffer[..length];
+                assert_eq!(u16_at(message, 4), self.family, "{message:?}");
+                Some(Reply::new(&message[NLMSG_HDRLEN..]))
+            }
+            Err(Errno::EAGAIN) => None,
+            Err(error) => panic!("cannot receive: {error}"),
+        }
     }
 
     /// Asks the controller for the family, which is about the least that a
@@ -216,9 +325,16 @@ impl Raw {
         bytes.extend([0; 4]);
         bytes.extend([message.command, message.version, 0, 0]);
         bytes.extend(&message.attributes);
-        self.socket
-            .write_all(&bytes)
-            .expect("netlink takes a request");
+        if self.addressed {
+            let fd = self.socket.as_raw_fd();
+            let kernel = NetlinkAddr::new(0, 0);
+            socket::sendto(fd, &bytes, &kernel, MsgFlags::empty())
+                .expect("netlink takes a request");
+        } else {
+            self.socket
+                .write_all(&bytes)
+                .expect("netlink takes a request");
+        }
         bytes
     }
 
@@ -260,10 +376,7 @@ impl Answer {
             NLMSG_ERROR => 4 + align(u32_at(payload, 4) as usize),
             NLMSG_DONE => 4,
             _ => {
-                self.replies.push(Reply {
-                    command: payload[0],
-                    attributes: attributes(&payload[GENL_HDRLEN..]),
-                });
+                self.replies.push(Reply::new(payload));
                 return false;
             }
         };
@@ -286,6 +399,96 @@ impl Answer {
         // An ACK before the parts of a reply is none of its end.
         kind == NLMSG_DONE || flags & NLM_F_MULTI == 0
     }
+}
+
+impl From<OwnedFd> for Raw {
+    /// Takes a socket that may have been opened elsewhere.
+    fn from(socket: OwnedFd) -> Self {
+        let mut raw = Self {
+            socket: socket.into(),
+            family: CTRL_ID,
+            sequence: 0,
+            addressed: false,
+        };
+        raw.family = raw.resolve();
+        raw
+    }
+}
+
+impl AsFd for Raw {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Reply {
+    /// Reads a message from its generic netlink header on.
+    fn new(payload: &[u8]) -> Self {
+        Self {
+            command: payload[0],
+            attributes: attributes(&payload[GENL_HDRLEN..]),
+        }
+    }
+
+    fn get(&self, wanted: u16) -> Option<&[u8]> {
+        let mut attributes = self.attributes.iter();
+        let (_, payload) = attributes.find(|(kind, _)| *kind == wanted)?;
+        Some(payload)
+    }
+
+    /// The attribute `kind`, a string.
+    pub fn text(&self, kind: lunatik_attr) -> Option<String> {
+        let payload = self.get(kind.as_u16())?;
+        let text = payload.strip_suffix(b"\0").unwrap_or(payload);
+        Some(String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// The attribute `kind`, an integer.
+    pub fn u32(&self, kind: lunatik_attr) -> Option<u32> {
+        Some(u32_at(self.get(kind.as_u16())?, 0))
+    }
+}
+
+/// A request of every operation, which all succeed in this order where there is
+/// no state `name`: it is made, used and closed. `solo_rights.rs` sees to it
+/// that none is missing.
+pub fn every_operation(name: &str) -> Vec<(&'static str, Message)> {
+    use lunatik_attr as A;
+    use lunatik_cmd as C;
+
+    let message = |command| Message::new(command).name(name);
+    let dump = |message: Message| message.flags(NLM_F_DUMP);
+    let code = b"print 'x' require('lunatik').receive(function(data) return data end)";
+    vec![
+        ("NEWSTATE", message(C::LUNATIK_CMD_NEWSTATE)),
+        (
+            "DOSTRING",
+            message(C::LUNATIK_CMD_DOSTRING).attr(A::LUNATIK_A_CODE, code),
+        ),
+        (
+            "SENDDATA",
+            message(C::LUNATIK_CMD_SENDDATA).attr(A::LUNATIK_A_DATA, b"x"),
+        ),
+        ("GETSTATE", message(C::LUNATIK_CMD_GETSTATE)),
+        (
+            "GETSTATE as a dump",
+            dump(Message::new(C::LUNATIK_CMD_GETSTATE)),
+        ),
+        ("GETLOG", dump(message(C::LUNATIK_CMD_GETLOG))),
+        ("GETINFO", Message::new(C::LUNATIK_CMD_GETINFO)),
+        ("PUTSTATE", message(C::LUNATIK_CMD_PUTSTATE)),
+        ("CLOSE", message(C::LUNATIK_CMD_CLOSE)),
+    ]
+}
+
+/// The payloads of the attributes 1 and 2 in a nest.
+fn pair(nest: &[u8]) -> [Vec<u8>; 2] {
+    let attributes = attributes(nest);
+    [1, 2].map(|wanted| {
+        let mut attributes = attributes.iter();
+        let found = attributes.find(|(kind, _)| *kind == wanted);
+        found.expect("an attribute").1.clone()
+    })
 }
 
 /// Splits a sequence of attributes.
@@ -335,19 +538,32 @@ fn socket() -> io::Result<OwnedFd> {
     }
     // SAFETY: a new descriptor that nobody else has.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    let patience = libc::timeval {
-        tv_sec: 20,
-        tv_usec: 0,
-    };
-    set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &patience)?;
+    let patience = TimeVal::seconds(i64::try_from(PATIENCE.as_secs()).expect("short"));
+    socket::setsockopt(&socket, socket::sockopt::ReceiveTimeout, &patience)?;
     let large: i32 = 4 << 20;
-    set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &large)?;
-    set(&socket, libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, &1_i32)?;
-    set(&socket, libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, &1_i32)?;
+    // Those who may not do that have to do with less.
+    let _ = set(
+        socket.as_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_SNDBUFFORCE,
+        &large,
+    );
+    set(
+        socket.as_fd(),
+        libc::SOL_NETLINK,
+        libc::NETLINK_EXT_ACK,
+        &1_i32,
+    )?;
+    set(
+        socket.as_fd(),
+        libc::SOL_NETLINK,
+        libc::NETLINK_CAP_ACK,
+        &1_i32,
+    )?;
     Ok(socket)
 }
 
-fn set<T>(socket: &OwnedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
+fn set<T>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> io::Result<()> {
     let length = libc::socklen_t::try_from(mem::size_of::<T>()).expect("small");
     // SAFETY: `value` is valid for `length` bytes, and the kernel only reads it.
     let result = unsafe {

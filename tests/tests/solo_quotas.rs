@@ -2,32 +2,11 @@
 //! What the host sets for all namespaces. It runs alone, because it changes
 //! the module's parameters.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use lunatik::{ErrorKind, limits};
-use lunatik_tests::{Netns, integer, refused, sh};
+use lunatik_tests::{Netns, Parameter, integer, refused, sh};
 use nix::libc;
-
-/// A parameter of the module with another value until this is dropped.
-struct Parameter {
-    path: String,
-    before: String,
-}
-
-impl Parameter {
-    fn set(name: &str, value: &str) -> Self {
-        let path = format!("/sys/module/lunatik/parameters/{name}");
-        let before = fs::read_to_string(&path).expect("a parameter");
-        fs::write(&path, value).expect("root may set it");
-        Self { path, before }
-    }
-}
-
-impl Drop for Parameter {
-    fn drop(&mut self) {
-        fs::write(&self.path, self.before.trim()).expect("root may set it");
-    }
-}
 
 #[test]
 fn states_of_a_namespace() {
