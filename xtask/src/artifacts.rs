@@ -95,6 +95,18 @@ pub(crate) fn bench() -> Result<PathBuf> {
     Ok(program.context("cargo built no lunatik-bench")?.into())
 }
 
+/// Builds the program that fuzzes.
+pub(crate) fn fuzz() -> Result<PathBuf> {
+    let artifacts = build(
+        "the fuzzers",
+        &["build", "--release", "--package", "lunatik-fuzz"],
+    )?;
+    let program = artifacts
+        .into_iter()
+        .find_map(|artifact| artifact.executable);
+    Ok(program.context("cargo built no lunatik-fuzz")?.into())
+}
+
 /// The integration tests' programs, by name, sorted.
 pub(crate) fn tests() -> Result<Vec<(String, PathBuf)>> {
     let artifacts = build(

@@ -11,6 +11,7 @@ mod command;
 mod demo;
 mod dmesg;
 mod frame;
+mod fuzz;
 mod guest;
 mod host;
 mod init;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::fuzz::FuzzTask;
 use crate::guest::{Failure, Pass};
 use crate::kernel::{Kernel, Version};
 use crate::vm::Vm;
@@ -69,6 +71,11 @@ enum Task {
         #[arg(long, default_value = "6.12")]
         kernel: Version,
     },
+    /// Fuzz the module in a VM
+    ///
+    /// Exits with 1 if something is wrong, and 125 if the kernel's log tells so. What is printed tells
+    /// how to come to the same case again.
+    Fuzz(FuzzTask),
     /// Measure speed and memory in VMs
     ///
     /// Exits with 1 if a target is missed.
@@ -142,6 +149,7 @@ fn run(task: Task) -> Result<i32> {
             test::run(&kernels, filter.as_deref())
         }
         Task::Demo { kernel } => demo::run(kernel),
+        Task::Fuzz(task) => fuzz::run(&task),
         Task::Bench { kernel } => bench::run(kernel),
     }
 }
