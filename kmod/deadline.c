@@ -13,9 +13,6 @@
 /* How late a kill, a close or a waiting task may be noticed. */
 #define TICK_NS		(4 * NSEC_PER_MSEC)
 
-/* How long the traceback of a run that is ended may take: a script can make it long. */
-#define GRACE_NS	(20 * NSEC_PER_MSEC)
-
 /* Runs that began on this CPU and have not ended; more than one by preemption. */
 static DEFINE_PER_CPU(struct hlist_head, running);
 
@@ -66,7 +63,7 @@ static void push_reason(lua_State *L, const struct lunatik_deadline *deadline, i
 /*
  * Ends the run, again and again until it has unwound: errors raised here are
  * caught by pcall like any other, so the guard stays up. The first one is
- * reported; its traceback is made by library functions, which come here, too.
+ * reported, with a traceback.
  */
 void lunatik_attend(lua_State *L)
 {
@@ -77,18 +74,16 @@ void lunatik_attend(lua_State *L)
 	clear_bit(LUNATIK_ATTEND_RESCHED, &guard->attention);
 	cond_resched();
 	why = reason(guard);
-	if (why < 0 || (deadline->grace && ktime_get_ns() < deadline->grace))
+	if (why < 0)
 		return;
 	/* From here on any error will do, and one without memory may come first. */
 	lunatik_shed_handlers(L);
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
-	if (lunatik_run_ended(L)) {
+	if (lunatik_run_ended(L) || lunatik_stack_left() < LUNATIK_STACK_KERNEL) {
 		lua_pushliteral(L, "run ended");
 	} else {
 		push_reason(L, deadline, why);
-		deadline->grace = ktime_get_ns() + GRACE_NS;
 		lunatik_run_end(L);
-		deadline->grace = 0;
 	}
 	lua_error(L);
 }
@@ -148,11 +143,11 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	struct lunatik_guard *guard = &deadline->guard;
 
 	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
+	guard->stack_text = stack + LUNATIK_STACK_TEXT;
 	guard->stack_hard = stack + LUNATIK_STACK_HARD;
 	guard->attention = 0;
 	guard->overflowed = 0;
 	guard->L = L;
-	deadline->grace = 0;
 	deadline->task = current;
 	deadline->begin = begin;
 	deadline->end = end;
@@ -174,6 +169,7 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 	preempt_enable();
 	migrate_enable();
 	deadline->guard.stack_soft = 0;
+	deadline->guard.stack_text = 0;
 	deadline->guard.stack_hard = 0;
 }
 

@@ -20,7 +20,6 @@ struct lunatik_deadline {
 	const bool *closing;
 	u64 begin;	/* ns, CLOCK_MONOTONIC */
 	u64 end;
-	u64 grace;	/* while the end is reported: when that has to be done; else 0 */
 	u32 timeout;	/* microseconds, for the error's text */
 };
 

@@ -155,6 +155,8 @@ static void *alloc(size_t size)
 {
 	gfp_t gfp = lunatik_gfp();
 
+	if (unlikely(lunatik_stack_left() < LUNATIK_STACK_ALLOC))
+		return NULL;
 	if (KEEPS && size <= SMALL_MAX)
 		size = class_size[class_of(size)];
 	if (size <= KMALLOC_MAX_CACHE_SIZE)

@@ -7,10 +7,11 @@
 #include "event.h"
 #include "reply.h"
 #include "run.h"
+#include "stack.h"
 #include "state.h"
+#include "traceback.h"
 
-static void report(struct lunatik_run *run, const char *message, size_t len,
-		   const char *traceback, size_t traceback_len)
+static void report(struct lunatik_run *run, const char *message, size_t len)
 {
 	static const char too_long[] = "error message too long";
 
@@ -21,14 +22,6 @@ static void report(struct lunatik_run *run, const char *message, size_t len,
 	lunatik_reply_reset(run->reply);
 	/* Without memory for the text the error number has to do. */
 	run->reported = !lunatik_reply_put(run->reply, LUNATIK_A_ERROR, message, len);
-	if (run->reported && traceback && traceback_len <= LUNATIK_STRING_MAX)
-		lunatik_reply_put(run->reply, LUNATIK_A_TRACEBACK, traceback, traceback_len);
-}
-
-static int traceback(lua_State *L)
-{
-	luaL_traceback(L, L, NULL, 1);
-	return 1;
 }
 
 bool lunatik_run_ended(const lua_State *L)
@@ -39,19 +32,13 @@ bool lunatik_run_ended(const lua_State *L)
 void lunatik_run_end(lua_State *L)
 {
 	struct lunatik_run *run = lunatik_state_of(L)->run;
-	const char *text;
 	size_t len;
+	const char *message = lua_tolstring(L, -1, &len);
 
-	text = lua_tolstring(L, -1, &len);
-	report(run, text, len, NULL, 0);
+	report(run, message, len);
+	if (run->reported)
+		lunatik_traceback(L, 0, run->reply);
 	run->ended = true;
-	lua_pushcfunction(L, traceback);
-	if (lua_pcall(L, 0, 1, 0) == LUA_OK && run->reported) {
-		text = lua_tolstring(L, -1, &len);
-		if (len <= LUNATIK_STRING_MAX)
-			lunatik_reply_put(run->reply, LUNATIK_A_TRACEBACK, text, len);
-	}
-	lua_pop(L, 1);
 }
 
 /*
@@ -61,22 +48,20 @@ void lunatik_run_end(lua_State *L)
 static int on_error(lua_State *L)
 {
 	struct lunatik_run *run = lunatik_state_of(L)->run;
-	size_t len, traceback_len;
-	const char *message, *traceback;
+	const char *message;
+	size_t len;
 
 	/* An error of the body's own has a text and no script to trace. */
-	if (run->error)
+	if (run->error || lunatik_stack_left() < LUNATIK_STACK_KERNEL)
 		return 1;
-	luaL_checkstack(L, LUA_MINSTACK, NULL);
-	/* Not a string's __tostring: the string is the message. */
+	/* A string is the message itself, whatever a script made of its __tostring. */
 	if (lua_type(L, 1) == LUA_TSTRING)
-		lua_pushvalue(L, 1);
+		message = lua_tolstring(L, 1, &len);
 	else
-		luaL_tolstring(L, 1, NULL);
-	message = lua_tolstring(L, -1, &len);
-	luaL_traceback(L, L, NULL, 1);
-	traceback = lua_tolstring(L, -1, &traceback_len);
-	report(run, message, len, traceback, traceback_len);
+		message = luaL_tolstring(L, 1, &len);
+	report(run, message, len);
+	if (run->reported)
+		lunatik_traceback(L, 1, run->reply);
 	lua_settop(L, 1);
 	return 1;
 }
@@ -135,7 +120,7 @@ static int finish(struct lunatik_state *state, struct lunatik_run *run, int stat
 	if (lua_type(L, -1) == LUA_TSTRING)
 		message = lua_tolstring(L, -1, &len);
 	if (!is_reported(run, status))
-		report(run, message, len, NULL, 0);
+		report(run, message, len);
 	state->errors++;
 	if (err == -ETIME)
 		state->deadline_kills++;

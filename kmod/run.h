@@ -39,7 +39,7 @@ struct lunatik_reply *lunatik_run_reply(struct lunatik_run *run);
 
 /*
  * For the deadline: puts the error message on top of the stack, a string, and a
- * traceback into the reply. Needs two free slots; raises nothing.
+ * traceback into the reply. Raises nothing.
  */
 void lunatik_run_end(lua_State *L);
 bool lunatik_run_ended(const lua_State *L);

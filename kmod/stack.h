@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is left of the kernel's stack, which scripts share with what they call.
- * A script's own calls end at LUNATIK_STACK_SOFT; below that are the frames of a
- * library function, of an error's text and of what the kernel does for them.
+ * The last LUNATIK_STACK_MARGIN bytes are never used (tests/tests/margins.rs);
+ * above them are the frames of what cannot be stopped on its way.
  */
 #ifndef LUNATIK_STACK_H
 #define LUNATIK_STACK_H
@@ -14,19 +14,35 @@
 /* Frames are larger where the compiler checks memory. */
 #define LUNATIK_FRAMES		(IS_ENABLED(CONFIG_KASAN) ? 2 : 1)
 
-/* Bytes of stack left when the script gets an error, and at the least. */
-#define LUNATIK_STACK_SOFT	(LUNATIK_FRAMES * 5120)
-#define LUNATIK_STACK_HARD	(LUNATIK_FRAMES * 3584)
+#define LUNATIK_STACK_MARGIN	2048
 
-/* Reclaim has frames of its own: with less stack than this it is not asked. */
-#define LUNATIK_STACK_RECLAIM	(LUNATIK_FRAMES * 8192)
+/*
+ * All are bytes of stack left. With less than
+ *   RECLAIM	memory is taken without asking reclaim for it, which goes deep;
+ *   SOFT	a script's call, or a library function with a large frame, is an
+ *		error, "C stack overflow";
+ *   KERNEL	nothing is sent or logged;
+ *   TEXT	that error has no position, for there is no room to make the text;
+ *   HARD	what handles it, a message handler say, is an error too;
+ *   ALLOC	there is no memory. The allocator's own way is the longest.
+ */
+#define LUNATIK_STACK(bytes)	(LUNATIK_STACK_MARGIN + LUNATIK_FRAMES * (bytes))
+#define LUNATIK_STACK_RECLAIM	LUNATIK_STACK(6144)
+#define LUNATIK_STACK_SOFT	LUNATIK_STACK(3072)
+#define LUNATIK_STACK_KERNEL	LUNATIK_STACK(2560)
+#define LUNATIK_STACK_TEXT	LUNATIK_STACK(2432)
+#define LUNATIK_STACK_HARD	LUNATIK_STACK(2240)
+#define LUNATIK_STACK_ALLOC	LUNATIK_STACK(1408)
+
+static __always_inline size_t lunatik_stack_left(void)
+{
+	return (unsigned long)__builtin_frame_address(0) - (unsigned long)end_of_stack(current);
+}
 
 /* How to allocate on behalf of a script: charged to who runs it, without warnings. */
 static __always_inline gfp_t lunatik_gfp(void)
 {
-	unsigned long here = (unsigned long)__builtin_frame_address(0);
-
-	if (here < (unsigned long)end_of_stack(current) + LUNATIK_STACK_RECLAIM)
+	if (lunatik_stack_left() < LUNATIK_STACK_RECLAIM)
 		return (GFP_NOWAIT & ~__GFP_RECLAIM) | __GFP_ACCOUNT | __GFP_NOWARN;
 	/* No OOM killer: a script that cannot have memory gets an error. */
 	return GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;

@@ -19,6 +19,7 @@ static int log_line(lua_State *L)
 	const char *text;
 	size_t len;
 
+	lunatik_lib_need_kernel(L);
 	text = lua_tolstring(L, -1, &len);
 	if (len > LUNATIK_LOG_LINE_MAX)
 		return luaL_error(L, "a line of %I bytes exceeds the log's %d",

@@ -4,6 +4,7 @@
 #define LUNATIK_LIB_H
 
 #include "../lua/lunatik_lua.h"
+#include "../stack.h"
 
 struct lunatik_state;
 
@@ -15,6 +16,13 @@ lua_State *lunatik_lib_newstate(struct lunatik_state *state);
 
 /* Pushes the function given to lunatik.receive(); false, and nothing, without one. */
 bool lunatik_lib_push_receiver(lua_State *L);
+
+/* Before a library function sends or logs: raises an error where the stack is low. */
+static inline void lunatik_lib_need_kernel(lua_State *L)
+{
+	if (lunatik_stack_left() < LUNATIK_STACK_KERNEL)
+		luaL_error(L, "C stack overflow");
+}
 
 /* Each is a lua_CFunction that returns its library's table. */
 int lunatik_lib_open_math(lua_State *L);

@@ -35,6 +35,7 @@ static int lunatik_send(lua_State *L)
 	const char *data = luaL_checklstring(L, 1, &len);
 	int delivered;
 
+	lunatik_lib_need_kernel(L);
 	luaL_argcheck(L, len <= LUNATIK_DATA_MAX, 1,
 		      "longer than " __stringify(LUNATIK_DATA_MAX) " bytes");
 	delivered = lunatik_session_publish(lunatik_state_of(L), data, len);

@@ -23,6 +23,7 @@ static int open_all(lua_State *L)
 {
 	int i;
 
+	lunatik_cstack_open(L);
 	for (i = 0; i < ARRAY_SIZE(libraries); i++) {
 		luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
 		lua_pop(L, 1);

@@ -15,21 +15,41 @@
 #include "ldo.h"
 #include "lgc.h"
 #include "lstate.h"
+#include "lstring.h"
+
+static const char overflow[] = "C stack overflow";
+
+void lunatik_cstack_open(lua_State *L)
+{
+	luaC_fix(L, obj2gco(luaS_new(L, overflow)));
+	/* luaD_errerr()'s */
+	luaC_fix(L, obj2gco(luaS_newliteral(L, "error in error handling")));
+}
 
 void luaE_checkcstack(lua_State *L)
 {
 	struct lunatik_guard *guard = lunatik_guard(L);
+	unsigned long here = (unsigned long)__builtin_frame_address(0);
 
 	/* A finalizer, and so one of Lua's own: its memory would be lost. */
 	if (G(L)->gcstp & GCSTPGC)
 		return;
-	if ((unsigned long)__builtin_frame_address(0) < guard->stack_hard ||
-	    getCcalls(L) >= LUNATIK_MAXCCALLS / 10 * 11)
+	if (here < guard->stack_hard || getCcalls(L) >= LUNATIK_MAXCCALLS / 10 * 11)
 		luaD_errerr(L);
-	if (!guard->overflowed) {
-		guard->overflowed = 1;
-		luaG_runerror(L, "C stack overflow");
+	if (guard->overflowed)
+		return;
+	guard->overflowed = 1;
+	if (here < guard->stack_text) {
+		setsvalue2s(L, L->top.p, luaS_new(L, overflow));
+		L->top.p++;	/* EXTRA_STACK */
+		luaG_errormsg(L);
 	}
+	luaG_runerror(L, overflow);
+}
+
+void lunatik_cstack_check(lua_State *L)
+{
+	luaE_checkcstack(L);
 }
 
 /* The parser's recursion; a long chunk is compiled under the deadline, too. */

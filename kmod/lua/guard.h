@@ -19,6 +19,7 @@ enum {
 
 struct lunatik_guard {
 	unsigned long stack_soft;	/* below this address: "C stack overflow" */
+	unsigned long stack_text;	/* below this: without a position */
 	unsigned long stack_hard;	/* below this: not even a message handler */
 	unsigned long attention;	/* set by the deadline's timer, an interrupt */
 	struct lua_State *L;		/* the coroutine that runs */
@@ -34,6 +35,18 @@ static inline int lunatik_cstack_low(const struct lua_State *L)
 {
 	return (unsigned long)__builtin_frame_address(0) < lunatik_guard(L)->stack_soft;
 }
+
+/* Raises an error where the stack is low, unless one is being handled. */
+void lunatik_cstack_check(struct lua_State *L);
+
+static inline void lunatik_need_cstack(struct lua_State *L)
+{
+	if (__builtin_expect(lunatik_cstack_low(L), 0))
+		lunatik_cstack_check(L);
+}
+
+/* Keeps the texts of such errors, for there may be no memory for them. */
+void lunatik_cstack_open(struct lua_State *L);
 
 /* Does what attention asks for; may raise a Lua error. */
 void lunatik_attend(struct lua_State *L);

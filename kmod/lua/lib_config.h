@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Included before each of Lua's library sources: bends the few calls that would
- * loop out of the deadline's sight or run a coroutine that it does not know of.
+ * loop out of the deadline's sight, run a coroutine that it does not know of or
+ * use more stack than there is.
  */
 #ifndef LUNATIK_LIB_CONFIG_H
 #define LUNATIK_LIB_CONFIG_H
 
-#define LUA_LIB
-#include "lprefix.h"
-#include "lua.h"
-#include "lauxlib.h"
+#include "aux_config.h"
 
-/* table.move, concat, unpack, sort, insert, remove */
-#define lua_geti(L, idx, n)	(lunatik_poll(L), lua_geti(L, idx, n))
-
-/* next(), and the search for a function's name in package.loaded */
-#define lua_next(L, idx)	(lunatik_poll(L), lua_next(L, idx))
+/* Functions with large frames begin with one of these. */
+#define luaL_checklstring(L, arg, len)	(lunatik_need_cstack(L), luaL_checklstring(L, arg, len))
+#define luaL_optlstring(L, arg, def, len) \
+	(lunatik_need_cstack(L), luaL_optlstring(L, arg, def, len))
+#define luaL_buffinit(L, B)		(lunatik_need_cstack(L), luaL_buffinit(L, B))
+#define luaL_buffinitsize(L, B, size)	(lunatik_need_cstack(L), luaL_buffinitsize(L, B, size))
 
 /* The guard follows the coroutine that runs. */
 #define lua_resume		lunatik_resume
