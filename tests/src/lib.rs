@@ -14,7 +14,7 @@ use std::{
 
 use lunatik::{Error, ErrorKind, Session, State, Value};
 use nix::{
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, setns, unshare},
     sys::signal::{self, Signal},
     unistd::Pid,
 };
@@ -375,20 +375,46 @@ pub fn references(state: &State) -> u32 {
     state.description().expect("a state").references - 1
 }
 
-/// How many objects a cache of the kernel's allocator has.
-pub fn objects(cache: &str) -> u64 {
-    // Those that CPUs keep for themselves would count as used.
-    fs::write(format!("/sys/kernel/slab/{cache}/shrink"), "1").expect("a cache");
-    let slabs = fs::read_to_string("/proc/slabinfo").expect("root may read it");
-    let mut fields = slabs
-        .lines()
-        .map(str::split_whitespace)
-        .find_map(|mut fields| (fields.next() == Some(cache)).then_some(fields))
-        .unwrap_or_else(|| panic!("no cache {cache}"));
-    fields.next().expect("a field").parse().expect("a number")
+const NAMESPACES_LIMIT: &str = "/proc/sys/user/max_net_namespaces";
+
+/// Calls `body` with what tells whether the user `uid` may make one network
+/// namespace more when so many are allowed. The kernel counts them until they are
+/// wholly gone. It knows no other tests: for those that run alone.
+fn with_limit<T>(uid: u32, body: impl FnOnce(&dyn Fn(u32) -> bool) -> T) -> T {
+    let before = fs::read_to_string(NAMESPACES_LIMIT).expect("a limit");
+    let result = body(&|limit| {
+        fs::write(NAMESPACES_LIMIT, limit.to_string()).expect("root may set it");
+        let made = thread::spawn(move || {
+            process::act_as(uid);
+            unshare(CloneFlags::CLONE_NEWNET)
+        });
+        made.join().expect("a result").is_ok()
+    });
+    fs::write(NAMESPACES_LIMIT, before.trim()).expect("root may set it");
+    result
 }
 
-/// How many network namespaces there are, with those that are being deleted.
-pub fn namespaces() -> u64 {
-    objects("net_namespace")
+/// How many network namespaces root has made.
+pub fn namespaces() -> u32 {
+    let count = with_limit(0, |one_more| (0..10_000).find(|&count| one_more(count + 1)));
+    // The one that was made goes.
+    thread::sleep(Duration::from_millis(300));
+    count.expect("fewer than that")
+}
+
+/// Waits until the user `uid` has no more than `count` network namespaces, those
+/// in user namespaces of theirs included.
+#[track_caller]
+pub fn namespaces_end(uid: u32, count: u32) {
+    let start = Instant::now();
+    let ended = with_limit(uid, |one_more| {
+        while !one_more(count + 1) {
+            if start.elapsed() > SOON {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        true
+    });
+    assert!(ended, "user {uid} still has more than {count} namespaces");
 }

@@ -169,6 +169,24 @@ impl Peer {
         self.receive().0.expect("the other side lives")
     }
 
+    /// Closes all descriptors of a forked process but the standard ones, this one
+    /// and `keep`: others may be its parent's to close.
+    pub fn close_all_but(&self, keep: &[&dyn AsFd]) {
+        let mut keep: Vec<_> = keep.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
+        keep.extend([0, 1, 2, self.0.as_raw_fd()]);
+        let open: Vec<i32> = fs::read_dir("/proc/self/fd")
+            .expect("a list")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        for fd in open {
+            if !keep.contains(&fd) {
+                // SAFETY: whoever has it is in the parent; here nobody uses it.
+                // One of them was the list's.
+                unsafe { libc::close(fd) };
+            }
+        }
+    }
+
     /// Gives the other side a descriptor, as `SCM_RIGHTS`.
     pub fn give(&self, fd: impl AsFd) {
         self.send("fd", Some(fd.as_fd()))
@@ -241,6 +259,17 @@ pub fn become_user_with(uid: u32, capability: u32) {
     prctl::set_keepcaps(true).expect("a flag");
     become_user(uid);
     set_capabilities(1 << capability);
+}
+
+/// Makes this thread act as the user `uid` who may make namespaces.
+pub(crate) fn act_as(uid: u32) {
+    const CAP_SYS_ADMIN: u32 = 21;
+    const UNCHANGED: u32 = u32::MAX;
+
+    // SAFETY: takes numbers. Unlike the C library's function it leaves other threads alone.
+    let result = unsafe { libc::syscall(libc::SYS_setresuid, UNCHANGED, uid, UNCHANGED) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    set_capabilities(1 << CAP_SYS_ADMIN);
 }
 
 /// Gives this process exactly these capabilities of those that it is permitted.

@@ -177,6 +177,22 @@ impl Raw {
         socket().expect("a netlink socket").into()
     }
 
+    /// As [`here`](Self::here); nothing if the module is on its way out.
+    pub fn try_here() -> Option<Self> {
+        let mut raw = Self::unresolved(socket().expect("a netlink socket"));
+        raw.family = raw.resolve()?;
+        Some(raw)
+    }
+
+    fn unresolved(socket: OwnedFd) -> Self {
+        Self {
+            socket: socket.into(),
+            family: CTRL_ID,
+            sequence: 0,
+            addressed: false,
+        }
+    }
+
     /// From here on each message has the kernel's address on it, for which Linux
     /// looks at the rights of who sends but not of who opened the socket.
     #[must_use]
@@ -185,23 +201,19 @@ impl Raw {
         self
     }
 
-    fn resolve(&mut self) -> u16 {
-        let id = self.family_attribute(CTRL_ATTR_FAMILY_ID);
-        u16::from_ne_bytes(id[..].try_into().expect("2 bytes"))
+    fn resolve(&mut self) -> Option<u16> {
+        let id = self.family_attribute(CTRL_ATTR_FAMILY_ID)?;
+        Some(u16::from_ne_bytes(id[..].try_into().ok()?))
     }
 
-    fn family_attribute(&mut self, wanted: u16) -> Vec<u8> {
+    fn family_attribute(&mut self, wanted: u16) -> Option<Vec<u8>> {
         let answer = self.get_family();
-        let reply = answer.replies.first();
-        let found = reply.and_then(|reply| reply.get(wanted));
-        found
-            .unwrap_or_else(|| panic!("no {wanted} of the family: {answer:?}"))
-            .to_vec()
+        Some(answer.replies.first()?.get(wanted)?.to_vec())
     }
 
     /// The operations that the family says it has, and their `GENL_*` flags.
     pub fn operations(&mut self) -> Vec<(u8, u32)> {
-        attributes(&self.family_attribute(CTRL_ATTR_OPS))
+        attributes(&self.family_attribute(CTRL_ATTR_OPS).expect("operations"))
             .iter()
             .map(|(_, operation)| {
                 let [id, flags] = pair(operation);
@@ -213,14 +225,18 @@ impl Raw {
 
     /// The family's multicast groups: names and numbers.
     pub fn groups(&mut self) -> Vec<(String, u32)> {
-        attributes(&self.family_attribute(CTRL_ATTR_MCAST_GROUPS))
-            .iter()
-            .map(|(_, group)| {
-                let [name, id] = pair(group);
-                let name = name.strip_suffix(b"\0").unwrap_or(&name);
-                (String::from_utf8_lossy(name).into_owned(), u32_at(&id, 0))
-            })
-            .collect()
+        attributes(
+            &self
+                .family_attribute(CTRL_ATTR_MCAST_GROUPS)
+                .expect("groups"),
+        )
+        .iter()
+        .map(|(_, group)| {
+            let [name, id] = pair(group);
+            let name = name.strip_suffix(b"\0").unwrap_or(&name);
+            (String::from_utf8_lossy(name).into_owned(), u32_at(&id, 0))
+        })
+        .collect()
     }
 
     fn group(&mut self, wanted: &str) -> u32 {
@@ -305,6 +321,18 @@ impl Raw {
         self.exchange(self.family, message)
     }
 
+    /// Sends requests as one datagram, without reading what comes for them.
+    pub fn send_together(&mut self, messages: &[Message]) {
+        let mut bytes = Vec::new();
+        for message in messages {
+            self.sequence += 1;
+            bytes.extend(self.encode(self.family, message));
+        }
+        self.socket
+            .write_all(&bytes)
+            .expect("netlink takes requests");
+    }
+
     /// Sends a request without reading what comes for it.
     pub fn send(&mut self, message: &Message) {
         self.write(self.family, message);
@@ -312,6 +340,21 @@ impl Raw {
 
     fn write(&mut self, family: u16, message: &Message) -> Vec<u8> {
         self.sequence += 1;
+        let bytes = self.encode(family, message);
+        if self.addressed {
+            let fd = self.socket.as_raw_fd();
+            let kernel = NetlinkAddr::new(0, 0);
+            socket::sendto(fd, &bytes, &kernel, MsgFlags::empty())
+                .expect("netlink takes a request");
+        } else {
+            self.socket
+                .write_all(&bytes)
+                .expect("netlink takes a request");
+        }
+        bytes
+    }
+
+    fn encode(&self, family: u16, message: &Message) -> Vec<u8> {
         let ack = if message.flags & NLM_F_DUMP == NLM_F_DUMP {
             0
         } else {
@@ -325,16 +368,6 @@ impl Raw {
         bytes.extend([0; 4]);
         bytes.extend([message.command, message.version, 0, 0]);
         bytes.extend(&message.attributes);
-        if self.addressed {
-            let fd = self.socket.as_raw_fd();
-            let kernel = NetlinkAddr::new(0, 0);
-            socket::sendto(fd, &bytes, &kernel, MsgFlags::empty())
-                .expect("netlink takes a request");
-        } else {
-            self.socket
-                .write_all(&bytes)
-                .expect("netlink takes a request");
-        }
         bytes
     }
 
@@ -404,13 +437,8 @@ impl Answer {
 impl From<OwnedFd> for Raw {
     /// Takes a socket that may have been opened elsewhere.
     fn from(socket: OwnedFd) -> Self {
-        let mut raw = Self {
-            socket: socket.into(),
-            family: CTRL_ID,
-            sequence: 0,
-            addressed: false,
-        };
-        raw.family = raw.resolve();
+        let mut raw = Self::unresolved(socket);
+        raw.family = raw.resolve().expect("the module is loaded");
         raw
     }
 }

@@ -10,7 +10,7 @@ use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C};
 use lunatik_tests::{
     CAP_NET_ADMIN, Message, NLM_F_DUMP, NOBODY, Netns, Output, Parameter, Process, Raw, SOON,
     become_user, become_user_with, enter_user_namespace, enter_user_namespace_only, eventually,
-    every_operation, integer, lua, namespaces, references, refused, run, run_with,
+    every_operation, integer, lua, namespaces_end, references, refused, run, run_with,
     set_capabilities, sh,
 };
 use nix::{errno::Errno, libc};
@@ -493,7 +493,6 @@ fn an_admin_of_a_user_namespace_has_exactly_their_own() {
 #[test]
 fn a_namespace_that_is_no_longer_allowed_loses_its_states_with_its_end() {
     let allowed = Parameter::set("allow_user_ns", "1");
-    let before = namespaces();
     let user = Process::fork(|parent| {
         become_user(ALICE);
         enter_user_namespace();
@@ -544,7 +543,7 @@ fn a_namespace_that_is_no_longer_allowed_loses_its_states_with_its_end() {
     allowed.change("0");
     peer.say("no longer allowed");
     user.join();
-    eventually("the namespace is gone", || namespaces() <= before);
+    namespaces_end(ALICE, 0);
 }
 
 /// What lunatikctl says in the present process, for every command.
