@@ -2,10 +2,16 @@
 //! What the host sets for all namespaces. It runs alone, because it changes
 //! the module's parameters.
 
-use std::time::Duration;
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
 
 use lunatik::{ErrorKind, limits};
-use lunatik_tests::{Netns, Parameter, integer, refused, sh};
+use lunatik_tests::{Netns, Parameter, Process, eventually, integer, lua, refused, sh};
 use nix::libc;
 
 #[test]
@@ -111,4 +117,240 @@ fn user_namespaces_when_the_host_allows_them() {
     // Such a user has no right over the host's namespace.
     let output = sh("unshare --user --map-root-user lunatikctl list");
     output.failure(4);
+}
+
+#[test]
+fn the_quota_of_states_is_exact_when_many_ask_at_once() {
+    const QUOTA: usize = 7;
+    let netns = Netns::new();
+    let _quota = Parameter::set("max_states", QUOTA);
+    for _ in 0..10 {
+        let results = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|who| {
+                    let netns = &netns;
+                    scope.spawn(move || {
+                        let session = netns.session();
+                        let made = |n| session.new_state(&format!("s{who}-{n}")).create();
+                        // The quota is for those that live, whoever holds a reference.
+                        (0..5).map(|n| made(n).map(drop)).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let results = threads.into_iter().map(thread::ScopedJoinHandle::join);
+            results
+                .flat_map(|r| r.expect("results"))
+                .collect::<Vec<_>>()
+        });
+        let made = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!(made, QUOTA);
+        for error in results.into_iter().filter_map(Result::err) {
+            assert_eq!(error.errno(), Some(libc::EDQUOT), "{error}");
+        }
+        let session = netns.session();
+        let states = session.states().expect("a listing");
+        assert_eq!(states.len(), QUOTA);
+        for state in states {
+            session.state(state.name).close_force().expect("closes");
+        }
+        assert_eq!(session.info().expect("info").states, 0);
+    }
+}
+
+#[test]
+fn the_quota_of_bytes_is_exact_when_many_states_grow_at_once() {
+    const QUOTA: u64 = 400_000;
+    let netns = Netns::new();
+    let _quota = Parameter::set("max_total_alloc", QUOTA);
+    let session = netns.session();
+    let states: Vec<_> = (0..4).map(|n| netns.state(&format!("s{n}"))).collect();
+    let growing = AtomicBool::new(true);
+    let refusals: usize = thread::scope(|scope| {
+        let growers: Vec<_> = states
+            .iter()
+            .map(|state| {
+                scope.spawn(|| {
+                    let mut refusals = 0;
+                    for n in 0..9 {
+                        let code = [
+                            "t = {} for i = 1, 3000 do t[i] = {i} end",
+                            "t = {} for i = 1, 6000 do t[i] = i end",
+                            "t = nil collectgarbage()",
+                        ][n % 3];
+                        // Others may have taken the last byte.
+                        if let Err(error) = state.do_string(code) {
+                            assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+                            assert!(error.to_string().contains("not enough memory"));
+                            refusals += 1;
+                        }
+                    }
+                    refusals
+                })
+            })
+            .collect();
+        let sampler = scope.spawn(|| {
+            let session = netns.session();
+            let mut samples = 0;
+            while growing.load(Relaxed) {
+                let info = session.info().expect("info");
+                let states = session.states().expect("a listing");
+                let held: u64 = states.iter().map(|s| u64::from(s.curr_alloc)).sum();
+                // A charge that is refused is there for a moment: one step for each state.
+                assert!(info.alloc <= QUOTA + (4 << 20), "{info:?}");
+                assert!(held <= QUOTA + 4 * 65_536, "{held}");
+                samples += 1;
+            }
+            samples
+        });
+        let results: Vec<_> = growers
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
+        growing.store(false, Relaxed);
+        let refusals = results
+            .into_iter()
+            .map(|result| result.expect("grows"))
+            .sum();
+        assert!(sampler.join().expect("samples") > 10);
+        refusals
+    });
+    assert!(refusals > 3, "{refusals}");
+    let info = session.info().expect("info");
+    assert!(info.alloc <= QUOTA, "{info:?}");
+    // Usable all the same, at the latest when the others have given back theirs.
+    for state in &states {
+        eventually("it has room", || {
+            state.do_string("t = nil collectgarbage()").is_ok()
+        });
+    }
+    for state in &states {
+        assert_eq!(integer(state, "return 6 * 7"), 42);
+        state.close().expect("closes");
+    }
+    eventually("nothing is charged", || {
+        session.info().expect("info").alloc == 0
+    });
+}
+
+#[test]
+fn a_quota_that_falls_below_what_is_used_stops_growth_only() {
+    let netns = Netns::new();
+    let session = netns.session();
+    let state = netns.state("a");
+    lua(&state, "x = ('x'):rep(500000)");
+    let quota = Parameter::set("max_total_alloc", 100_000);
+    let info = session.info().expect("info");
+    assert!(info.alloc > 500_000, "{info:?}");
+    assert_eq!(info.max_total_alloc, 100_000);
+    let status = sh(&format!("lunatikctl -n {} -j status", netns.name())).json();
+    assert_eq!(status["max_total_alloc"], 100_000, "{status}");
+    refused(
+        state.do_string("y = ('y'):rep(100000)"),
+        ErrorKind::OutOfMemory,
+    );
+    refused(session.new_state("b").create(), ErrorKind::Quota);
+    // What it has is enough to run, and to give memory back.
+    assert_eq!(integer(&state, "return #x"), 500_000);
+    lua(&state, "x = nil collectgarbage()");
+    assert!(session.info().expect("info").alloc < 100_000);
+    session.new_state("b").create().expect("a state");
+    quota.change(1_000_000);
+    assert_eq!(integer(&state, "y = ('y'):rep(500000) return #y"), 500_000);
+    // The default and the longest deadline, while a state lives.
+    let timeout = Parameter::set("timeout_us", 123_000);
+    let longest = Parameter::set("max_timeout_us", 100_000);
+    let status = sh(&format!("lunatikctl -n {} -j status", netns.name())).json();
+    let info = session.info().expect("info");
+    assert_eq!(info.timeout, Duration::from_millis(100), "{status}");
+    assert_eq!(info.max_timeout, Duration::from_millis(100), "{status}");
+    drop((timeout, longest));
+    assert_eq!(
+        session.info().expect("info").timeout,
+        Duration::from_secs(1)
+    );
+}
+
+/// A memory cgroup, removed when this is dropped.
+struct Cgroup(String);
+
+impl Cgroup {
+    fn new(name: &str) -> Option<Self> {
+        let root = "/sys/fs/cgroup";
+        let controllers = fs::read_to_string(format!("{root}/cgroup.controllers")).ok()?;
+        if !controllers.split_whitespace().any(|name| name == "memory") {
+            return None;
+        }
+        fs::write(format!("{root}/cgroup.subtree_control"), "+memory").expect("a setting");
+        let path = format!("{root}/{name}");
+        fs::create_dir(&path).expect("a cgroup");
+        Some(Self(path))
+    }
+
+    fn write(&self, file: &str, value: &str) {
+        fs::write(Path::new(&self.0).join(file), value).expect("a setting");
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(Path::new(&self.0).join(file)).expect("a figure")
+    }
+
+    fn current(&self) -> u64 {
+        self.read("memory.current").trim().parse().expect("bytes")
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn memory_is_charged_to_the_cgroup_of_who_runs_the_script() {
+    let Some(cgroup) = Cgroup::new("lunatik-test") else {
+        eprintln!("SKIPPED: this kernel has no memory cgroups");
+        return;
+    };
+    let netns = Netns::new();
+    let session = netns.session();
+    let state = session.new_state("a").max_alloc(32 << 20);
+    let _state = state.create().expect("a state");
+    let runner = Process::fork(|parent| {
+        cgroup.write("cgroup.procs", "0");
+        let session = netns.session();
+        let state = session.state("a");
+        lua(&state, "return 1");
+        parent.say("there");
+        parent.hear("grow");
+        lua(&state, "x = ('x'):rep(8 << 20)");
+        parent.say("grown");
+        parent.hear("shrink");
+        lua(&state, "x = nil collectgarbage()");
+        parent.say("shrunk");
+        parent.hear("grow too much");
+        // The script gets an error; nobody is killed.
+        let error = refused(
+            state.do_string("y = {} for i = 1, 200 do y[i] = ('y'):rep(100000) end"),
+            ErrorKind::OutOfMemory,
+        );
+        assert!(error.to_string().contains("not enough memory"), "{error}");
+        assert_eq!(integer(&state, "y = nil return 6 * 7"), 42);
+    });
+    let peer = runner.peer();
+    peer.hear("there");
+    let before = cgroup.current();
+    peer.say("grow");
+    peer.hear("grown");
+    let grown = cgroup.current();
+    assert!(grown > before + (8 << 20) - (1 << 20), "{before}, {grown}");
+    peer.say("shrink");
+    peer.hear("shrunk");
+    eventually("the memory is given back", || {
+        cgroup.current() < before + (4 << 20)
+    });
+    cgroup.write("memory.max", &(cgroup.current() + (6 << 20)).to_string());
+    peer.say("grow too much");
+    runner.join();
+    let events = cgroup.read("memory.events");
+    assert!(events.contains("oom_kill 0"), "{events}");
 }
