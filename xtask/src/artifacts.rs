@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use cargo_metadata::{Artifact, Message, MetadataCommand, TargetKind};
+use cargo_metadata::{Artifact, Message, TargetKind};
 
 use crate::host;
 use crate::step::Step;
@@ -17,25 +17,6 @@ pub(crate) fn cargo() -> Result<Command> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(host::workspace()?);
     Ok(command)
-}
-
-/// The folder of the package `lua-src`, which holds the sources of the Lua that runs in the kernel.
-pub(crate) fn lua_sources() -> Result<PathBuf> {
-    let metadata = MetadataCommand::new()
-        .current_dir(host::workspace()?)
-        .exec()?;
-    let package = metadata
-        .packages
-        .iter()
-        .find(|package| package.name == "lua-src");
-    let manifest = &package
-        .context("the package lua-src is not in the lock file")?
-        .manifest_path;
-    Ok(manifest
-        .parent()
-        .context("a manifest without a folder")?
-        .join("lua-5.5.1")
-        .into())
 }
 
 /// What the guest gets of this workspace.

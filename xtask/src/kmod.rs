@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Building the module: our sources and Lua's are staged in one folder, where Kbuild works.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use walkdir::WalkDir;
 
 use crate::step::Step;
-use crate::{artifacts, cache, command, host};
-
-/// Lua's own configuration, which ours at `kmod/lua/luaconf.h` replaces.
-const REPLACED: &str = "luaconf.h";
+use crate::{cache, command, host};
 
 /// Lines of a build that look like warnings and tell of the machine, not of the module.
 const HARMLESS: &[&str] = &[
@@ -64,7 +58,7 @@ pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
         // An interrupted run must not leave the impression that what it staged has been built.
         fs::remove_file(&stamp)?;
     }
-    let changed = stage(&sources(&workspace, &artifacts::lua_sources()?)?, &staging)?;
+    let changed = staging::stage(&staging)?;
     if built && !changed && module.exists() {
         fs::write(&stamp, against)?;
         return Ok(module);
@@ -121,62 +115,6 @@ fn is_warning(line: &str) -> bool {
         && !HARMLESS.iter().any(|harmless| line.contains(harmless))
 }
 
-/// The files to stage, by their path in the staging folder.
-fn sources(workspace: &Path, lua: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
-    let kbuild = workspace.join("Kbuild");
-    let mut sources = BTreeMap::from([(PathBuf::from("Kbuild"), kbuild)]);
-    for entry in WalkDir::new(workspace.join("kmod")) {
-        let entry = entry?;
-        if entry.file_type().is_file() {
-            sources.insert(
-                entry.path().strip_prefix(workspace)?.to_owned(),
-                entry.path().to_owned(),
-            );
-        }
-    }
-    for entry in
-        fs::read_dir(lua).with_context(|| format!("no Lua sources in {}", lua.display()))?
-    {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default();
-        if is_source(&path) && name != REPLACED {
-            sources.insert(Path::new("kmod/lua/src").join(name), path.clone());
-        }
-    }
-    Ok(sources)
-}
-
-fn is_source(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|end| ["c", "h", "S"].map(OsStr::new).contains(&end))
-}
-
-/// Makes `staging` hold `sources`: what is the same stays untouched, so that only changes are built anew,
-/// and sources that are gone are removed. Tells whether something changed.
-fn stage(sources: &BTreeMap<PathBuf, PathBuf>, staging: &Path) -> Result<bool> {
-    let mut changed = false;
-    for (path, source) in sources {
-        let target = staging.join(path);
-        let text = fs::read(source).with_context(|| format!("cannot read {}", source.display()))?;
-        if fs::read(&target).is_ok_and(|staged| staged == text) {
-            continue;
-        }
-        fs::create_dir_all(target.parent().context("a source at the root")?)?;
-        fs::write(&target, text)?;
-        changed = true;
-    }
-    for entry in WalkDir::new(staging) {
-        let path = entry?.into_path();
-        let staged = path.strip_prefix(staging)?;
-        let made_by_kbuild = staged.to_string_lossy().ends_with(".mod.c");
-        if is_source(staged) && !made_by_kbuild && !sources.contains_key(staged) {
-            fs::remove_file(path)?;
-            changed = true;
-        }
-    }
-    Ok(changed)
-}
-
 /// Removes debugging information, which Kbuild adds for BTF, from a copy of `module`.
 pub(crate) fn strip(module: &Path, copy: &Path) -> Result<()> {
     command::output(
@@ -192,35 +130,6 @@ pub(crate) fn strip(module: &Path, copy: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn staging_touches_only_what_changed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        fs::write(path("a.c"), "a").unwrap();
-        fs::write(path("b.c"), "b").unwrap();
-        let staging = path("staging");
-        let source = |name: &str| (PathBuf::from("kmod").join(name), path(name));
-        let both = BTreeMap::from([source("a.c"), source("b.c")]);
-        assert!(stage(&both, &staging).unwrap());
-        assert!(!stage(&both, &staging).unwrap());
-        let modified = || {
-            staging
-                .join("kmod/a.c")
-                .metadata()
-                .unwrap()
-                .modified()
-                .unwrap()
-        };
-        let before = modified();
-        for product in ["a.o", "lunatik.mod.c"] {
-            fs::write(staging.join(product), "").unwrap();
-        }
-        assert!(stage(&BTreeMap::from([source("a.c")]), &staging).unwrap());
-        assert_eq!(modified(), before);
-        assert!(!staging.join("kmod/b.c").exists());
-        assert!(staging.join("a.o").exists() && staging.join("lunatik.mod.c").exists());
-    }
 
     #[test]
     fn releases() {
