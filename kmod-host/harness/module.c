@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the rest of the module does for the parts that are here. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <linux/ktime.h>
+#include <linux/slab.h>
+
+#include "event.h"
+#include "kernel.h"
+#include "lib/lib.h"
+#include "module.h"
+#include "netlink.h"
+#include "reply.h"
+#include "run.h"
+#include "session.h"
+#include "test.h"
+#include "value.h"
+
+struct genl_family lunatik_family;
+u64 host_max_total_alloc = 1ULL << 40;
+
+static struct net net = { .ns.inum = 4026531840U };
+struct lunatik_net host_lnet = { .net = &net };
+
+struct lunatik_net *lunatik_net(const struct net *of)
+{
+	CHECK(of == &net);
+	return &host_lnet;
+}
+
+bool lunatik_netns_charge(struct lunatik_net *lnet, u32 bytes)
+{
+	if ((u64)atomic64_read(&lnet->charged) + bytes > host_max_total_alloc)
+		return false;
+	atomic64_add_return(bytes, &lnet->charged);
+	return true;
+}
+
+void lunatik_netns_uncharge(struct lunatik_net *lnet, u32 bytes)
+{
+	CHECK((u64)atomic64_read(&lnet->charged) >= bytes);
+	atomic64_sub(bytes, &lnet->charged);
+}
+
+void lunatik_event_log(const struct lunatik_state *state, const struct lunatik_log_line *line)
+{
+	/* Anyone may read it from now on. */
+	CHECK_EQ(line->sequence, state->log.last);
+}
+
+void lunatik_event_failed(const struct lunatik_state *state, int error, const char *message,
+			  size_t len)
+{
+	CHECK(error > 0);
+	CHECK(message || !len);
+}
+
+int lunatik_session_publish(struct lunatik_state *state, const char *data, size_t len)
+{
+	void *message = kmalloc(len + 1, GFP_KERNEL);
+
+	if (!message)
+		return -ENOMEM;
+	memcpy(message, data, len);
+	kfree(message);
+	return 1;
+}
+
+int lunatik_state_lock(struct lunatik_state *state, u64 end, u64 *now)
+{
+	CHECK(!state->locked);
+	state->locked = 1;
+	return 0;
+}
+
+void lunatik_state_unlock(struct lunatik_state *state)
+{
+	CHECK(state->locked);
+	state->locked = 0;
+}
+
+struct lunatik_state *host_state_new(u32 max_alloc)
+{
+	struct lunatik_state *state = calloc(1, sizeof(*state));
+	static bool initialized;
+
+	CHECK(state);
+	if (!initialized)
+		lunatik_lib_init();
+	initialized = true;
+	state->lnet = &host_lnet;
+	state->timeout = 1000000;
+	strcpy(state->name, "host");
+	lunatik_deadline_init(&state->deadline, &state->closing);
+	lunatik_log_init(&state->log);
+	lunatik_heap_init(&state->heap, &host_lnet, max_alloc);
+	state->L = lunatik_lib_newstate(state);
+	if (!state->L) {
+		lunatik_heap_uninit(&state->heap);
+		free(state);
+		return NULL;
+	}
+	return state;
+}
+
+void host_state_free(struct lunatik_state *state)
+{
+	lua_close(state->L);
+	lunatik_log_free(&state->log, &state->heap);
+	lunatik_heap_uninit(&state->heap);
+	free(state);
+}
+
+#define HEADERS	(NLMSG_HDRLEN + GENL_HDRLEN)
+
+void host_request_init(struct host_request *request)
+{
+	request->size = HEADERS;
+	request->len = HEADERS;
+	request->data = calloc(1, HEADERS);
+	CHECK(request->data);
+}
+
+void host_request_free(struct host_request *request)
+{
+	free(request->data);
+}
+
+void *host_request_put(struct host_request *request, int type, const void *data, size_t len)
+{
+	size_t total = nla_total_size(len);
+	struct nlattr *attr;
+
+	if (request->len + total > request->size) {
+		request->size = 2 * request->size + total;
+		request->data = realloc(request->data, request->size);
+		CHECK(request->data);
+	}
+	attr = (struct nlattr *)(request->data + request->len);
+	memset(attr, 0, total);
+	attr->nla_type = type;
+	attr->nla_len = nla_attr_size(len);
+	if (data && len)
+		memcpy(nla_data(attr), data, len);
+	request->len += total;
+	return nla_data(attr);
+}
+
+void host_request_arg(struct host_request *request, int type, const void *data, size_t len)
+{
+	struct nlattr *attr = host_request_put(request, LUNATIK_A_ARG | NLA_F_NESTED, NULL,
+					       nla_total_size(len));
+
+	attr->nla_type = type;
+	attr->nla_len = nla_attr_size(len);
+	if (len)
+		memcpy(nla_data(attr), data, len);
+}
+
+const struct nlmsghdr *host_request_message(struct host_request *request)
+{
+	struct nlmsghdr *nlh;
+
+	request->data = realloc(request->data, request->len);
+	request->size = request->len;
+	nlh = (struct nlmsghdr *)request->data;
+	nlh->nlmsg_len = request->len;
+	return nlh;
+}
+
+struct dostring {
+	struct lunatik_run run;
+	const struct nlmsghdr *nlh;
+	const char *code;
+	size_t len;
+	int nargs;
+};
+
+static const char *next_code(lua_State *L, void *data, size_t *size)
+{
+	struct dostring *dostring = data;
+	/* In pieces, as a long chunk comes. */
+	size_t piece = dostring->len < 4000 ? dostring->len : 4000;
+	const char *code = dostring->code;
+
+	dostring->code += piece;
+	dostring->len -= piece;
+	*size = piece;
+	return piece ? code : NULL;
+}
+
+/* As the one in netlink.c */
+static int body(lua_State *L)
+{
+	struct dostring *dostring = lua_touserdata(L, 1);
+	int status;
+
+	lua_settop(L, 0);
+	status = lua_load(L, next_code, dostring, "=dostring", "t");
+	if (status != LUA_OK) {
+		if (status != LUA_ERRMEM)
+			dostring->run.error = -ENOEXEC;
+		return lua_error(L);
+	}
+	if (dostring->nargs)
+		lunatik_value_push(L, dostring->nlh, dostring->nargs);
+	lua_call(L, dostring->nargs, LUA_MULTRET);
+	lunatik_poll(L);
+	lunatik_value_put(L, 1, lunatik_run_reply(&dostring->run));
+	return 0;
+}
+
+/* All messages' attributes, one after the other; the headers must be right. */
+static void join(struct host_answer *answer, bool multi)
+{
+	struct sk_buff *skb;
+
+	skb_queue_walk(&answer->messages, skb) {
+		size_t done = 0;
+
+		while (done < skb->len) {
+			struct nlmsghdr *nlh = (struct nlmsghdr *)(skb->data + done);
+			size_t len = nlh->nlmsg_len - HEADERS;
+
+			CHECK(nlh->nlmsg_len >= HEADERS && nlh->nlmsg_len <= skb->len - done);
+			CHECK(nlh->nlmsg_len <= LUNATIK_MESSAGE_MAX);
+			CHECK_EQ(nlh->nlmsg_flags, multi ? NLM_F_MULTI : 0);
+			answer->attrs = realloc(answer->attrs, answer->len + len + 1);
+			CHECK(answer->attrs);
+			memcpy(answer->attrs + answer->len, skb->data + done + HEADERS, len);
+			answer->len += len;
+			done += nlh->nlmsg_len;
+		}
+	}
+}
+
+/* Whether the request is one that generic netlink passes on. */
+static bool valid(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attr;
+	int rem;
+
+	nlmsg_for_each_attr(attr, nlh, GENL_HDRLEN, rem) {
+		if (attr->nla_type != (LUNATIK_A_ARG | NLA_F_NESTED))
+			return false;
+		if (nla_len(attr) && nla_len(attr) < NLA_HDRLEN)
+			return false;
+		if (!host_validate(nla_data(attr), nla_len(attr), lunatik_value_policy,
+				   LUNATIK_V_MAX))
+			return false;
+	}
+	return rem <= 0;
+}
+
+void host_dostring(struct lunatik_state *state, const char *code, size_t len,
+		   struct host_request *args, struct host_answer *answer)
+{
+	struct genlmsghdr genlhdr = { .cmd = LUNATIK_CMD_DOSTRING };
+	struct genl_info info = { .genlhdr = &genlhdr, .net = &net, .extack = &answer->extack };
+	struct dostring dostring = { .run.body = body, .code = code, .len = len };
+	struct lunatik_reply reply;
+	u64 now = ktime_get_ns();
+
+	memset(answer, 0, sizeof(*answer));
+	__skb_queue_head_init(&answer->messages);
+	__skb_queue_head_init(&info.sent);
+	net.genl_sock = (struct sock *)&info;
+	if (args) {
+		dostring.nlh = host_request_message(args);
+		if (!valid(dostring.nlh)) {
+			answer->err = -EPROTO;
+			return;
+		}
+		dostring.nargs = lunatik_value_check(dostring.nlh, &answer->extack);
+		if (dostring.nargs < 0) {
+			answer->err = dostring.nargs;
+			return;
+		}
+	}
+	answer->err = lunatik_reply_init(&reply, NULL, &info);
+	if (answer->err)
+		return;
+	dostring.run.reply = &reply;
+	host_stack(1 << 20);
+	answer->err = lunatik_run(state, &dostring.run, now,
+				  now + state->timeout * NSEC_PER_USEC, state->timeout);
+	answer->err = lunatik_reply_send(&reply, answer->err);
+	skb_queue_splice_init(&info.sent, &answer->messages);
+	join(answer, answer->err == -EINTR);
+	if (answer->err == -EINTR)
+		answer->err = info.ended;
+	CHECK(!host_timer);
+	CHECK_EQ(lua_gettop(state->L), 0);
+}
+
+void host_answer_free(struct host_answer *answer)
+{
+	__skb_queue_purge(&answer->messages);
+	free(answer->attrs);
+}
+
+const char *host_answer_find(const struct host_answer *answer, int type, size_t *len)
+{
+	const struct nlattr *attr;
+	int rem;
+
+	nla_for_each_attr(attr, (struct nlattr *)answer->attrs, answer->len, rem) {
+		if (nla_type(attr) == type) {
+			*len = nla_len(attr);
+			return nla_data(attr);
+		}
+	}
+	return NULL;
+}
+
+int host_run(struct lunatik_state *state, const char *code, bool loud)
+{
+	struct host_answer answer;
+	int err, type;
+
+	host_dostring(state, code, strlen(code), NULL, &answer);
+	err = answer.err;
+	for (type = LUNATIK_A_ERROR; err && loud && type <= LUNATIK_A_TRACEBACK; type++) {
+		size_t len;
+		const char *text = host_answer_find(&answer, type, &len);
+
+		if (text)
+			printf("%.*s\n", (int)len, text);
+	}
+	fflush(stdout);
+	host_answer_free(&answer);
+	return err;
+}

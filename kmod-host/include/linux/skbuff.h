@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef HOST_LINUX_SKBUFF_H
+#define HOST_LINUX_SKBUFF_H
+
+/* Linear buffers without headroom, exactly as large as asked for. */
+#include <linux/slab.h>
+#include <linux/string.h>
+
+struct sk_buff {
+	struct sk_buff *next;	/* in its list */
+	unsigned int len;
+	unsigned int size;	/* of data */
+	u8 *data;
+};
+
+struct sk_buff_head {
+	struct sk_buff *first, **last;
+};
+
+static inline struct sk_buff *alloc_skb(unsigned int size, gfp_t gfp)
+{
+	struct sk_buff *skb = kmalloc(sizeof(*skb), gfp);
+
+	if (!skb)
+		return NULL;
+	*skb = (struct sk_buff){ .size = size, .data = kmalloc(size, gfp) };
+	if (!skb->data) {
+		kfree(skb);
+		return NULL;
+	}
+	return skb;
+}
+
+static inline void kfree_skb(struct sk_buff *skb)
+{
+	if (!skb)
+		return;
+	kfree(skb->data);
+	kfree(skb);
+}
+
+#define consume_skb(skb)	kfree_skb(skb)
+
+static inline unsigned int skb_tailroom(const struct sk_buff *skb)
+{
+	return skb->size - skb->len;
+}
+
+static inline void *skb_put(struct sk_buff *skb, unsigned int len)
+{
+	void *tail = skb->data + skb->len;
+
+	WARN_ON_ONCE(len > skb_tailroom(skb));
+	skb->len += len;
+	return tail;
+}
+
+static inline void skb_put_data(struct sk_buff *skb, const void *data, unsigned int len)
+{
+	memcpy(skb_put(skb, len), data, len);
+}
+
+static inline void skb_trim(struct sk_buff *skb, unsigned int len)
+{
+	if (len < skb->len)
+		skb->len = len;
+}
+
+static inline void __skb_queue_head_init(struct sk_buff_head *list)
+{
+	list->first = NULL;
+	list->last = &list->first;
+}
+
+static inline bool skb_queue_empty(const struct sk_buff_head *list)
+{
+	return !list->first;
+}
+
+static inline struct sk_buff *skb_peek(const struct sk_buff_head *list)
+{
+	return list->first;
+}
+
+static inline void __skb_queue_tail(struct sk_buff_head *list, struct sk_buff *skb)
+{
+	skb->next = NULL;
+	*list->last = skb;
+	list->last = &skb->next;
+}
+
+/* Of a queue only the first is ever unlinked. */
+static inline void __skb_unlink(struct sk_buff *skb, struct sk_buff_head *list)
+{
+	WARN_ON_ONCE(list->first != skb);
+	list->first = skb->next;
+	if (!list->first)
+		list->last = &list->first;
+}
+
+static inline void __skb_queue_purge(struct sk_buff_head *list)
+{
+	struct sk_buff *skb;
+
+	while ((skb = list->first)) {
+		__skb_unlink(skb, list);
+		kfree_skb(skb);
+	}
+}
+
+static inline void skb_queue_splice_init(struct sk_buff_head *list, struct sk_buff_head *head)
+{
+	struct sk_buff *skb;
+
+	while ((skb = list->first)) {
+		__skb_unlink(skb, list);
+		__skb_queue_tail(head, skb);
+	}
+}
+
+#define skb_queue_walk(list, skb) \
+	for (skb = (list)->first; skb; skb = skb->next)
+
+#endif

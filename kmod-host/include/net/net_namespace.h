@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef HOST_NET_NET_NAMESPACE_H
+#define HOST_NET_NET_NAMESPACE_H
+
+#include <linux/atomic.h>
+
+struct sock;
+
+struct net {
+	struct {
+		unsigned int inum;
+	} ns;
+	struct sock *genl_sock;
+};
+
+#endif
