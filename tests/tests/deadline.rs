@@ -20,15 +20,20 @@ fn state(netns: &Netns) -> State {
 /// Runs what would go on for very long.
 #[track_caller]
 fn ends(state: &State, code: &str) {
+    ends_within(state, code, DEADLINE);
+}
+
+#[track_caller]
+fn ends_within(state: &State, code: &str, deadline: Duration) {
     let start = Instant::now();
-    let result = state.call(code).timeout(DEADLINE).run();
+    let result = state.call(code).timeout(deadline).run();
     let elapsed = start.elapsed();
     let shown: String = code.chars().take(160).collect();
     match result {
         Ok(values) => panic!("{shown}: it ended with {values:?}"),
         Err(error) => assert_eq!(error.kind(), ErrorKind::Deadline, "{shown}: {error}"),
     }
-    assert!(elapsed >= DEADLINE, "{shown}: {elapsed:?}");
+    assert!(elapsed >= deadline, "{shown}: {elapsed:?}");
     assert!(elapsed < Duration::from_secs(3), "{shown}: {elapsed:?}");
     assert_eq!(integer(state, "return 6 * 7"), 42, "after {shown}");
 }
@@ -188,6 +193,93 @@ fn work_inside_one_function() {
     ] {
         ends(&state, code);
     }
+}
+
+#[test]
+fn one_call_that_is_long() {
+    // Each would go on for long after the deadline, and is called once.
+    let netns = Netns::new();
+    let state = netns
+        .session()
+        .new_state("a")
+        .max_alloc(64 << 20)
+        .create()
+        .expect("a state");
+    lua(
+        &state,
+        "long = 'x' for i = 1, 23 do long = long .. long end",
+    );
+    lua(
+        &state,
+        "spaces, quoted = (' '):rep(8 << 20), ('\\1'):rep(4 << 20)",
+    );
+    for code in [
+        "return ('x'):rep(20 << 20)",
+        "return ('x'):rep(10 << 20, 'y')",
+        "return ('%q'):format(quoted)",
+        "return utf8.len(long)",
+        "return string.pack(spaces)",
+        "return string.packsize(spaces)",
+        "return string.unpack(spaces, '')",
+        "return load('--' .. long)",
+        "return load('return \"' .. long .. '\"')",
+        "return load(function() return long end)",
+        "return load(long)",
+        "return long:gsub('', '')",
+    ] {
+        ends_within(&state, code, Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn names_of_functions_are_not_searched_for_ever() {
+    // A traceback names functions by what package.loaded holds.
+    let netns = Netns::new();
+    let state = netns
+        .session()
+        .new_state("a")
+        .max_alloc(32 << 20)
+        .create()
+        .expect("a state");
+    lua(
+        &state,
+        "for i = 1, 300 do local t = {} for j = 1, 1000 do t['k' .. j] = i end package.loaded['m' .. i] = t end",
+    );
+    ends(&state, "while true do end");
+    ends(
+        &state,
+        "local function f(n) if n > 0 then return 1 + f(n - 1) end while true do end end f(100)",
+    );
+    let start = Instant::now();
+    refused(
+        state.do_string(
+            "local function f(n) if n > 0 then return 1 + f(n - 1) end error('x') end f(100)",
+        ),
+        ErrorKind::Script,
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn a_strings_tostring_is_not_called_for_the_report() {
+    let netns = Netns::new();
+    let state = state(&netns);
+    lua(
+        &state,
+        "getmetatable('').__tostring = function() while true do end end",
+    );
+    let error = refused(
+        state.call("while true do end").timeout(DEADLINE).run(),
+        ErrorKind::Deadline,
+    );
+    let text = error.lua().expect("a Lua error").message().into_owned();
+    assert!(text.ends_with("deadline of 150 ms passed"), "{text}");
+    let error = refused(state.do_string("error('plain', 0)"), ErrorKind::Script);
+    assert_eq!(error.lua().expect("a Lua error").message(), "plain");
 }
 
 #[test]
