@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the kernel does for the module. */
 #include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <linux/hrtimer.h>
 #include <linux/random.h>
 #include <linux/sched.h>
+#include <linux/seq_buf.h>
 #include <net/genetlink.h>
 
 #include "kernel.h"
@@ -122,6 +125,24 @@ void host_tick(void)
 {
 	if (host_timer)
 		host_timer->function(host_timer);
+}
+
+int seq_buf_printf(struct seq_buf *s, const char *fmt, ...)
+{
+	va_list args;
+	size_t len;
+
+	if (seq_buf_has_overflowed(s))
+		return -1;
+	va_start(args, fmt);
+	len = vsnprintf(s->buffer + s->len, s->size - s->len, fmt, args);
+	va_end(args);
+	if (len >= s->size - s->len) {
+		s->len = s->size + 1;
+		return -1;
+	}
+	s->len += len;
+	return 0;
 }
 
 int netlink_dump_start(struct sock *sk, struct sk_buff *request, const struct nlmsghdr *nlh,
