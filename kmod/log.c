@@ -47,10 +47,11 @@ void lunatik_log_free(struct lunatik_log *log, struct lunatik_heap *heap)
 const struct lunatik_log_line *lunatik_log_add(struct lunatik_log *log, struct lunatik_heap *heap,
 					       const char *text, size_t len)
 {
+	u32 limit = min(LUNATIK_LOG_BYTES, heap->max / 4);
 	size_t size = line_size(len);
 	struct lunatik_log_line *line;
 
-	while (log->bytes + size > LUNATIK_LOG_BYTES && drop_oldest(log, heap))
+	while (log->bytes + size > limit && drop_oldest(log, heap))
 		;
 	/* Old lines make room for new ones when the state has no other. */
 	do

@@ -14,8 +14,8 @@
 struct lunatik_heap;
 struct sk_buff;
 
-/* Bytes of a full log; its lines count against MAX_ALLOC. */
-#define LUNATIK_LOG_BYTES	16384
+/* Bytes of a full log, and at most a quarter of MAX_ALLOC, against which its lines count. */
+#define LUNATIK_LOG_BYTES	16384U
 
 struct lunatik_log_line {
 	struct list_head list;

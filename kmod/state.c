@@ -18,6 +18,9 @@
 /* States of all namespaces by namespace and name, so that a namespace costs nothing. */
 static struct rhashtable names;
 
+/* The module is to go: no run begins any more. */
+static bool stopping;
+
 struct name_key {
 	const struct lunatik_net *lnet;
 	const char *name;
@@ -184,6 +187,11 @@ void lunatik_state_put(struct lunatik_state *state)
 		state_free(state);
 }
 
+static bool closing(const struct lunatik_state *state)
+{
+	return READ_ONCE(state->closing) || READ_ONCE(stopping);
+}
+
 static bool trylock(struct lunatik_state *state)
 {
 	return !test_and_set_bit_lock(0, &state->locked);
@@ -198,7 +206,7 @@ static int wait_for_lock(struct lunatik_state *state, u64 end)
 		u64 now = ktime_get_ns();
 
 		prepare_to_wait_exclusive(&state->waiters, &wait, TASK_KILLABLE);
-		if (READ_ONCE(state->closing)) {
+		if (closing(state)) {
 			err = -ESHUTDOWN;
 			break;
 		}
@@ -231,7 +239,7 @@ int lunatik_state_lock(struct lunatik_state *state, u64 end, u64 *now)
 			return err;
 		*now = ktime_get_ns();
 	}
-	if (READ_ONCE(state->closing)) {
+	if (closing(state)) {
 		lunatik_state_unlock(state);
 		return -ESHUTDOWN;
 	}
@@ -263,6 +271,9 @@ void lunatik_state_stop_all(void)
 	struct rhashtable_iter iter;
 	struct lunatik_state *state;
 
+	WRITE_ONCE(stopping, true);
+	/* Whoever did not see that runs a state that the walk meets. */
+	smp_mb();
 	rhashtable_walk_enter(&names, &iter);
 	rhashtable_walk_start(&iter);
 	while ((state = rhashtable_walk_next(&iter)))

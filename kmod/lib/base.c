@@ -25,8 +25,12 @@ static int log_line(lua_State *L)
 		return luaL_error(L, "a line of %I bytes exceeds the log's %d",
 				  (lua_Integer)len, LUNATIK_LOG_LINE_MAX);
 	line = lunatik_log_add(&state->log, &state->heap, text, len);
+	if (!line) {
+		lua_gc(L, LUA_GCCOLLECT);
+		line = lunatik_log_add(&state->log, &state->heap, text, len);
+	}
 	if (!line)
-		return luaL_error(L, "not enough memory");
+		return lunatik_lib_nomem(L);
 	lunatik_event_log(state, line);
 	return 0;
 }

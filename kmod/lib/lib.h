@@ -17,6 +17,16 @@ lua_State *lunatik_lib_newstate(struct lunatik_state *state);
 /* Pushes the function given to lunatik.receive(); false, and nothing, without one. */
 bool lunatik_lib_push_receiver(lua_State *L);
 
+/* A lua_Alloc, as lunatik_heap_lua_alloc(), for what is called by scripts. */
+void *lunatik_lib_alloc(void *heap, void *ptr, size_t osize, size_t nsize);
+
+/* Raises the error that the core raises without memory. */
+static inline int lunatik_lib_nomem(lua_State *L)
+{
+	lua_pushliteral(L, "not enough memory");
+	return lua_error(L);
+}
+
 /* Before a library function sends or logs: raises an error where the stack is low. */
 static inline void lunatik_lib_need_kernel(lua_State *L)
 {

@@ -40,7 +40,7 @@ static int lunatik_send(lua_State *L)
 		      "longer than " __stringify(LUNATIK_DATA_MAX) " bytes");
 	delivered = lunatik_session_publish(lunatik_state_of(L), data, len);
 	if (delivered < 0)
-		return luaL_error(L, "not enough memory");
+		return lunatik_lib_nomem(L);
 	lua_pushinteger(L, delivered);
 	return 1;
 }

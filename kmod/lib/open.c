@@ -19,6 +19,18 @@ static const luaL_Reg libraries[] = {
 	{ LUA_MATHLIBNAME,	lunatik_lib_open_math },
 };
 
+/* A lua_Alloc for library functions, which collects garbage before it gives up. */
+void *lunatik_lib_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
+{
+	struct lunatik_state *state = container_of(ud, struct lunatik_state, heap);
+	void *new = lunatik_heap_lua_alloc(&state->heap, ptr, osize, nsize);
+
+	if (new || nsize <= osize)
+		return new;
+	lua_gc(state->deadline.guard.L, LUA_GCCOLLECT);
+	return lunatik_heap_lua_alloc(&state->heap, ptr, osize, nsize);
+}
+
 static int open_all(lua_State *L)
 {
 	int i;

@@ -14,4 +14,8 @@
 /* next(), and the search for a function's name in package.loaded */
 #define lua_next(L, idx)	(lunatik_poll(L), lua_next(L, idx))
 
+/* Buffers take their memory by themselves, without a collection when there is none. */
+void *lunatik_lib_alloc(void *heap, void *ptr, size_t osize, size_t nsize);
+#define lua_getallocf(L, ud)	(lua_getallocf(L, ud), lunatik_lib_alloc)
+
 #endif

@@ -3,7 +3,7 @@
 //! the state stays usable.
 
 use lunatik::{ErrorKind, State, Value, limits};
-use lunatik_tests::{Netns, holds, integer, lua, refused};
+use lunatik_tests::{Netns, SOON, holds, integer, lua, refused};
 
 /// Fills the state to the last block: whatever is left is less than the smallest.
 const FILL: &str = "
@@ -67,7 +67,7 @@ fn a_script_can_use_its_memory_to_the_last_and_no_more() {
 fn garbage_is_collected_before_memory_is_refused() {
     let netns = Netns::new();
     let session = netns.session();
-    let state = session.new_state("a").max_alloc(1 << 20);
+    let state = session.new_state("a").max_alloc(1 << 20).timeout(SOON);
     let state = state.create().expect("a state");
     for (kind, make) in [
         ("tables", "for i = 1, 15000 do t[i] = {} end"),
@@ -93,7 +93,7 @@ fn garbage_is_collected_before_memory_is_refused() {
     for size in [10_000, 100_000, 300_000] {
         lua(
             &state,
-            &format!("for i = 1, 500 do local s = ('x'):rep({size}) end"),
+            &format!("for i = 1, 50 do local s = ('x'):rep({size}) end"),
         );
     }
     sound(&state);

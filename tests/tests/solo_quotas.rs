@@ -7,11 +7,12 @@ use std::{
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lunatik::{ErrorKind, limits};
-use lunatik_tests::{Netns, Parameter, Process, eventually, integer, lua, refused, sh};
+use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C};
+use lunatik_tests::{Message, Netns, Parameter, Process, eventually, integer, lua, refused, sh};
 use nix::libc;
 
 #[test]
@@ -105,6 +106,28 @@ fn ceilings_of_a_state() {
     );
     assert!(error.to_string().contains("200000"), "{error}");
     refused(state.do_string("while true do end"), ErrorKind::Deadline);
+}
+
+#[test]
+fn requests_of_one_datagram_share_the_longest_deadline() {
+    // All of them are served under a lock that the whole machine's generic netlink shares.
+    let netns = Netns::new();
+    let session = netns.session();
+    let state = session.new_state("a").create().expect("a state");
+    let _longest = Parameter::set("max_timeout_us", "300000");
+    let endless = Message::new(C::LUNATIK_CMD_DOSTRING)
+        .name("a")
+        .text(A::LUNATIK_A_CODE, "while true do end")
+        .u32(A::LUNATIK_A_TIMEOUT, 200_000);
+    let mut raw = netns.raw();
+    let begin = Instant::now();
+    raw.send_together(&vec![endless; 100]);
+    let elapsed = begin.elapsed();
+    assert!(elapsed >= Duration::from_millis(300), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
+    let description = state.description().expect("a description");
+    assert_eq!(description.deadline_kills, 2, "{description:?}");
+    assert_eq!(integer(&state, "return 42"), 42);
 }
 
 #[test]
