@@ -117,7 +117,7 @@ fn requests_of_one_datagram_share_the_longest_deadline() {
     let _longest = Parameter::set("max_timeout_us", "300000");
     let endless = Message::new(C::LUNATIK_CMD_DOSTRING)
         .name("a")
-        .text(A::LUNATIK_A_CODE, "while true do end")
+        .attr(A::LUNATIK_A_CODE, b"while true do end")
         .u32(A::LUNATIK_A_TIMEOUT, 200_000);
     let mut raw = netns.raw();
     let begin = Instant::now();
