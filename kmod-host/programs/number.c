@@ -406,8 +406,7 @@ static void format_anything(const void *data)
 		size_t j, len = test_below(sizeof(format));
 
 		for (j = 0; j < len; j++)
-			format[j] = alphabet[j && format[j - 1] == '.' ? 15 + test_below(8) :
-					     test_below(sizeof(alphabet) - 1)];
+			format[j] = alphabet[test_below(sizeof(alphabet) - 1)];
 		format[len] = 0;
 		lua_pushstring(L, format);
 		error = call_copy(1);
@@ -415,6 +414,21 @@ static void format_anything(const void *data)
 		lua_pop(L, 1);
 	}
 	lua_pop(L, 1);
+	end();
+}
+
+/* C's meaning of a precision without digits, for a string of any length. */
+static void precision_without_digits(const void *data)
+{
+	begin();
+	function("for n = 0, 3000, 7 do local s = ('x'):rep(n) "
+		 "assert(('%.s'):format(s) == '' and ('[%5.s]'):format(s) == '[     ]') "
+		 "assert(('[%-3.s]%s'):format(s, 1) == '[   ]1' and ('%.s%.s%.s'):format(s, s, s) == '') end "
+		 "assert(('%.d|%5.x|%-+3.i|'):format(7, 255, 1) == '7|   ff|+1 |') "
+		 "assert(not pcall(string.format, '%.', 1) and not pcall(string.format, '%.q', 1)) return 1");
+	if (call(0))
+		FAIL("%s", lua_tostring(L, -1));
+	CHECK_EQ(result(), 1);
 	end();
 }
 
@@ -802,6 +816,7 @@ static const struct test_case cases[] = {
 	TEST(zeros_in_texts),
 	TEST(format_integers),
 	TEST(format_anything),
+	TEST(precision_without_digits),
 	TEST(arithmetic),
 	TEST(constants),
 	TEST(comparisons),

@@ -8,6 +8,7 @@
 #ifndef LUNATIK_STRING_CONFIG_H
 #define LUNATIK_STRING_CONFIG_H
 
+#include <stdio.h>
 #include <string.h>
 #include "lib_config.h"
 
@@ -22,6 +23,34 @@ static const struct { struct lua_State *L; } lunatik_no_match, *const ms = &luna
  */
 static struct lua_State *const L = (struct lua_State *)0;
 #define lunatik_poll_here()	((L) ? lunatik_poll(L) : (void)0)
+
+/*
+ * string.format(): C takes a precision without digits, "%.s", for 0, the kernel
+ * for none, and a string then is longer than the room that Lua has made for it.
+ * Only string.format()'s own buffer has a '.', and room for a digit more.
+ */
+static inline const char *lunatik_with_precision(const char *format)
+{
+	char *dot = strchr(format, '.');
+
+	if (dot && (dot[1] < '0' || dot[1] > '9')) {
+		size_t i;
+
+		for (i = strlen(dot); i; i--)
+			dot[i + 1] = dot[i];
+		dot[1] = '0';
+	}
+	return format;
+}
+
+/* snprintf() tells what it would have written, of which Lua believes each byte. */
+static inline int lunatik_written(int len, size_t size)
+{
+	return (size_t)len < size ? len : (int)size - 1;
+}
+#undef l_sprintf
+#define l_sprintf(s, sz, f, i) \
+	lunatik_written(snprintf(s, sz, lunatik_with_precision(f), i), sz)
 
 /* string.rep() */
 #define memcpy(d, s, n)		(lunatik_poll_here(), memcpy(d, s, n))

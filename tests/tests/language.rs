@@ -132,6 +132,11 @@ fn no_way_leads_to_a_float() {
         ),
         "1     2 3    | ff FF 10 A \"q\" s 9"
     );
+    // A precision without digits is 0, of which the kernel's own printf knows nothing.
+    holds(
+        &state,
+        "return string.format('%.s', ('x'):rep(5000)) == '' and string.format('%5.s|', 'abc') == '     |'",
+    );
     holds(
         &state,
         "return string.unpack('<i8', string.pack('<i8', math.mininteger)) == math.mininteger",
