@@ -63,6 +63,7 @@ warn("@on")
 assert(not pcall(warn) and not pcall(warn, {}) and not pcall(warn, "a", {}))
 
 -- No number that is none
+assert(not pcall(function() return 1 / 2 end) and not pcall(function() return 2 ^ 2 end))
 assert(not pcall(function() local a, b = 4, 2 return a / b end) and not pcall(function() local a = 4 return a / 2 end))
 assert(not pcall(function() local a, b = 4, 2 return a ^ b end) and not pcall(function() return "4" / 2 end))
 assert(not pcall(function() return 7 // 0 end) and not pcall(function() return 7 % 0 end))

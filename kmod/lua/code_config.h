@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Included before lcode.c: `/` and `^` of constants are not folded, for they
- * raise.
+ * raise. The folding looks at nothing but the result, and leaves a zero alone.
  */
 #ifndef LUNATIK_CODE_CONFIG_H
 #define LUNATIK_CODE_CONFIG_H
@@ -11,6 +11,7 @@
 #include "lobject.h"
 
 #define luaO_rawarith(L, op, p1, p2, res) \
-	((op) != LUA_OPDIV && (op) != LUA_OPPOW && luaO_rawarith(L, op, p1, p2, res))
+	((op) != LUA_OPDIV && (op) != LUA_OPPOW ? luaO_rawarith(L, op, p1, p2, res) : \
+	 ((res)->value_.n = 0, (res)->tt_ = LUA_VNUMFLT, 0))
 
 #endif
