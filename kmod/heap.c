@@ -147,7 +147,7 @@ static __always_inline bool keep(struct lunatik_heap *heap, void *block, unsigne
 	*(void **)block = heap->free[class];
 	heap->free[class] = block;
 	heap->kept += size;
-	WRITE_ONCE(heap->held, heap->held + size);
+	set_held(heap, heap->held + size);
 	return true;
 }
 
