@@ -112,7 +112,7 @@ fn numbers(bytes: &[u8]) -> impl Iterator<Item = (u64, bool)> {
                 Ok(number) if number < 0 => number.cast_unsigned(),
                 _ => u64::from_str_radix(text, 16).ok()?,
             };
-            let shown = before.ends_with(b": ") || before.ends_with(b"x");
+            let shown = before.ends_with(b": ") && chunk.len() == 16;
             Some((number, shown))
         })
 }
@@ -138,6 +138,7 @@ mod tests {
         assert_eq!(found("table: 00000000abcdef01".into()), None);
         assert!(found("function: ffffffff81234567".into()).is_some());
         assert_eq!(found("ffffffff81234567".into()), None);
+        assert_eq!(found("x: -2128394905".into()), None);
         assert_eq!(found("-1 ffffffffffffffff".into()), None);
         let raw = [b"x".as_slice(), &address.to_le_bytes(), b"y"].concat();
         assert_eq!(addresses().in_bytes(&raw), Some(address));

@@ -10,6 +10,7 @@ mod check;
 mod leak;
 pub mod lua;
 pub mod netlink;
+mod pace;
 mod plan;
 mod random;
 mod runner;

@@ -218,6 +218,13 @@ impl Program<'_> {
         self.indent -= 1;
     }
 
+    /// How often a loop may go round: in one within others, not often.
+    fn rounds(&mut self) -> usize {
+        let most = [20, 6, 3];
+        let most = most[self.loops.min(most.len() - 1)];
+        self.random.within(1, most)
+    }
+
     fn looped(&mut self, depth: usize, head: &str, tail: &str) {
         self.loops += 1;
         self.block(depth, head, tail);
@@ -236,7 +243,7 @@ impl Program<'_> {
                 let step = hostile::integer(self.random);
                 format!("1, 10, {step}")
             }
-            _ => format!("1, {}", self.random.within(1, 20)),
+            _ => format!("1, {}", self.rounds()),
         };
         let scope = self.locals.len();
         self.declare(&name, Kind::Integer, false);
@@ -283,11 +290,12 @@ impl Program<'_> {
         self.declare(&a, kinds.0, false);
         self.declare(&b, kinds.1, true);
         let counter = self.fresh();
+        let most = self.rounds();
         self.line(&format!("local {counter} = 0"));
         self.line(&format!("for {a}, {b} in {source} do"));
         self.indent += 1;
         self.line(&format!(
-            "{counter} = {counter} + 1 if {counter} > 30 then break end"
+            "{counter} = {counter} + 1 if {counter} > {most} then break end"
         ));
         self.loops += 1;
         self.statements(depth + 1);
@@ -299,7 +307,7 @@ impl Program<'_> {
 
     fn while_loop(&mut self, depth: usize) {
         let counter = self.fresh();
-        let most = self.random.within(1, 15);
+        let most = self.rounds();
         let condition = self.truth(depth);
         self.line(&format!("local {counter} = 0"));
         self.line(&format!(
@@ -318,7 +326,7 @@ impl Program<'_> {
 
     fn repeat(&mut self, depth: usize) {
         let counter = self.fresh();
-        let most = self.random.within(1, 10);
+        let most = self.rounds();
         self.line(&format!("local {counter} = 0"));
         let tail = format!("{counter} = {counter} + 1 until {counter} >= {most}");
         self.looped(depth, "repeat", &tail);
@@ -406,10 +414,10 @@ impl Program<'_> {
         self.line(&format!("local function {name}({parameters})"));
         self.indent += 1;
         self.statements(depth + 1);
-        let value = match self.random.below(5) {
-            // One that ends, in a way.
-            0 => format!("{a} == nil and {name}(1) or 2"),
-            1 => format!("{name}({b}, {a})"),
+        let value = match self.random.below(20) {
+            0..=3 => format!("{a} == nil and {name}(1) or 2"),
+            // Without an end.
+            4 => format!("{name}({b}, {a})"),
             _ => self.expressions(depth, 3),
         };
         self.line(&format!("return {value}"));

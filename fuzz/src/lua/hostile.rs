@@ -140,7 +140,7 @@ const FUNCTIONS: &[&str] = &[
     "function() return ('x'):rep(1000) end",
     "(function() local n = 0 return function() n = n + 1 if n < 20 then return n end end end)()",
     "(function() local n = 0 return function() n = n + 1 if n < 9 then return 'return ' end end end)()",
-    "(function() local f f = function(n) return f(n) end return f end)()",
+    "(function() local d, f = 0 f = function(n) d = d + 1 return d < 50 and f(n) end return f end)()",
     "(function() local f f = function(n) return 1 + f(n) end return f end)()",
     "print",
     "error",

@@ -21,6 +21,7 @@ use crate::{
     Plan, Tally,
     check::{self, Witness},
     leak::Addresses,
+    pace,
     random::Random,
     runner::{self, Worker},
 };
@@ -115,6 +116,7 @@ pub fn run(plan: &Plan) -> Result<Tally> {
         let all = Arc::new(All {
             seed: plan.seed,
             functions,
+            pace: pace::measure(&session)?,
             addresses: Addresses::new(),
             witness: Mutex::new(witness),
             running: RwLock::new(()),
@@ -140,6 +142,8 @@ pub fn run(plan: &Plan) -> Result<Tally> {
 struct All {
     seed: u64,
     functions: Vec<String>,
+    /// What limits of time are multiplied by.
+    pace: u32,
     addresses: Addresses,
     witness: Mutex<Witness>,
     /// Who runs a program reads; who checks writes.
@@ -171,7 +175,8 @@ impl Worker for Fuzzer {
             check::control(&all.control)?;
         }
         let _running = all.running.read().unwrap_or_else(PoisonError::into_inner);
-        let case = case(all.seed, index, &all.functions);
+        let mut case = case(all.seed, index, &all.functions);
+        case.timeout *= all.pace;
         let cap = Random::new(all.seed ^ 1, index).choose(CAPS);
         self.prepare(case.state, cap)?;
         self.program(&case, tally)?;
@@ -242,7 +247,9 @@ impl Fuzzer {
                 return Ok(());
             }
         }
-        bail!("an address of the kernel came out: {address:016x} in {result:?}");
+        let mut text = format!("{result:?}");
+        text.truncate(text.floor_char_boundary(2000));
+        bail!("an address of the kernel came out: {address:016x} in {text}");
     }
 
     fn leaked(&self, result: &lunatik::Result<Vec<Value>>) -> Option<u64> {

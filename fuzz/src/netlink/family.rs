@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The numbers that the kernel gave the family.
 
-use std::sync::atomic::AtomicU32;
-
 use anyhow::{Context, Result, bail, ensure};
 use lunatik_sys::{LUNATIK_GENL_NAME, LUNATIK_MCGRP_EVENTS, LUNATIK_MCGRP_LOG};
 
@@ -28,11 +26,7 @@ pub(super) fn resolve() -> Result<(u16, [u32; 2])> {
         CTRL_ATTR_FAMILY_NAME,
         LUNATIK_GENL_NAME.to_bytes(),
     )];
-    let world = World {
-        family: 0,
-        ports: Vec::new(),
-        newest: AtomicU32::new(0),
-    };
+    let world = World::unknown();
     let mut bytes = Vec::new();
     message.encode(&world, 1, &mut bytes);
     let socket = Socket::open(0)?;

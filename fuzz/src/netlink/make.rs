@@ -165,10 +165,11 @@ pub(super) fn right(random: &mut Random, operation: &'static Operation) -> Messa
         let us = if slow {
             random.within(100, 1500)
         } else {
-            random.within(1000, 8000)
+            random.within(2000, 20_000)
         };
         let us = u32::try_from(us).expect("small");
-        attributes.push(Attribute::u32(lunatik_attr::LUNATIK_A_TIMEOUT, us));
+        let kind = lunatik_attr::LUNATIK_A_TIMEOUT;
+        attributes.push(Attribute::new(kind, Body::Time(us)));
     }
     // Their order means nothing, but for CODE and ARG among themselves.
     if random.chance(10)

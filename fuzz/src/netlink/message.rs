@@ -20,6 +20,20 @@ pub(super) struct World {
     pub(super) ports: Vec<u32>,
     /// The highest `STATE_ID` that was seen.
     pub(super) newest: AtomicU32,
+    /// What times are multiplied by.
+    pub(super) pace: u32,
+}
+
+impl World {
+    /// One in which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self {
+            family: 0,
+            ports: Vec::new(),
+            newest: AtomicU32::new(0),
+            pace: 1,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +51,8 @@ pub(super) enum Body {
     Recent(u32),
     /// The port id of that socket, counted round.
     Port(usize),
+    /// A time in microseconds on a machine that is not slow.
+    Time(u32),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +129,7 @@ impl Attribute {
                 let id = world.newest.load(Relaxed).saturating_sub(*back);
                 out.extend(id.to_ne_bytes());
             }
+            Body::Time(us) => out.extend((us * world.pace).to_ne_bytes()),
             Body::Port(index) => {
                 let ports = world.ports.len().max(1);
                 let port = world.ports.get(index % ports).copied();
@@ -185,6 +202,7 @@ mod tests {
             family: 31,
             ports: vec![7, 8],
             newest: AtomicU32::new(9),
+            pace: 1,
         };
         let mut message = Message::new("x", 3);
         message.attributes = vec![

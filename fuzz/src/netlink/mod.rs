@@ -32,6 +32,7 @@ use self::{
 use crate::{
     Plan, Tally,
     check::{self, Witness},
+    pace,
     random::Random,
     runner::{self, Worker},
 };
@@ -46,11 +47,7 @@ pub fn show(seed: u64, index: u64) -> String {
     let step = make::step(&mut Random::new(seed, index));
     let mut text = format!("case {index}: {step:#?}");
     if let Step::Send { messages, .. } = &step {
-        let world = World {
-            family: 0xffff,
-            ports: Vec::new(),
-            newest: AtomicU32::new(0),
-        };
+        let world = World::unknown();
         let mut bytes = Vec::new();
         for message in messages {
             message.encode(&world, 0, &mut bytes);
@@ -121,6 +118,7 @@ struct Checks {
 impl All {
     fn new(plan: &Plan, witness: Witness) -> Result<Self> {
         let (family, groups) = family::resolve()?;
+        let control = Session::open()?;
         let mut places = Vec::new();
         let mut ports = Vec::new();
         for thread in 0..plan.threads {
@@ -138,10 +136,11 @@ impl All {
                 family,
                 ports,
                 newest: AtomicU32::new(0),
+                pace: pace::measure(&control)?,
             },
             groups,
             places,
-            control: Session::open()?,
+            control,
             checks: RwLock::new(Checks { witness, count: 0 }),
         })
     }
