@@ -9,6 +9,7 @@
 #include "ldo.h"
 #include "lstate.h"
 #include "lundump.h"
+#include <setjmp.h>
 
 long long lunatik_nofloat(lua_State *L, const char *what)
 {
@@ -36,3 +37,13 @@ void lunatik_shed_handlers(lua_State *L)
 	L->errfunc = 0;
 	L->allowhook = 1;
 }
+
+#ifdef __SANITIZE_ADDRESS__
+void __asan_allocas_unpoison(const void *from, const void *to);
+
+/* The frames that longjmp() skips cannot take their marks off the stack, as they do when they end. */
+void lunatik_unwind(unsigned long to)
+{
+	__asan_allocas_unpoison(__builtin_frame_address(0), (const void *)to);
+}
+#endif
