@@ -28,6 +28,8 @@ const FATAL: &[&str] = &[
 /// Messages that a healthy kernel does not print.
 const COMPLAINTS: &[&str] = &[
     "BUG:",
+    // SLUB's reports: "BUG kmalloc-64 (Tainted): Poison overwritten".
+    "BUG ",
     "WARNING:",
     "UBSAN:",
     "KASAN:",
@@ -42,6 +44,14 @@ const COMPLAINTS: &[&str] = &[
     "unreferenced object 0x",
     "new suspected memory leaks",
     "refcount_t:",
+    "list_add corruption",
+    "list_del corruption",
+    "ref_tracker:",
+    "unregister_netdevice: waiting for",
+    // A checker that gave up, with or without something to report.
+    "turning off the locking correctness validator",
+    "Kernel memory leak detector disabled",
+    "ODEBUG disabled",
     "sleeping function called from invalid context",
     "scheduling while atomic",
 ];
@@ -95,6 +105,16 @@ mod tests {
             "[    3.0] UBSAN: array-index-out-of-bounds in kmod/state.c:1:2",
             "[    3.0] unreferenced object 0xffff888000000000 (size 64):",
             "[    3.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            "[    3.0] BUG kmalloc-64 (Tainted: G           O): Poison overwritten",
+            "[    3.0] [ BUG: Invalid wait context ]",
+            "[    3.0] WARNING: possible irq lock inversion dependency detected",
+            "[    3.0] WARNING: CPU: 0 PID: 9 at lib/debugobjects.c:612 debug_print_object+0x1a2/0x2b0",
+            "[    3.0] list_del corruption. prev->next should be 0000000061, but was 00000000dead",
+            "[    3.0] ref_tracker: net notrefcnt@0000000062 has 1/1 users at",
+            "[    3.0] unregister_netdevice: waiting for lo to become free. Usage count = 2",
+            "[    3.0] turning off the locking correctness validator.",
+            "[    3.0] kmemleak: Kernel memory leak detector disabled",
+            "[    3.0] ODEBUG: Out of memory. ODEBUG disabled",
         ];
         let good = [
             "[    0.0] Linux version 6.12.95+deb12-cloud-amd64",
@@ -102,6 +122,10 @@ mod tests {
             "[    0.1] Warning: unable to open an initial console.",
             "[    0.1] x86/fpu: x87 FPU will use FXSAVE",
             "[    2.0] DEBUG: all is well",
+            "[    0.0] KernelAddressSanitizer initialized",
+            "[    0.0] kmemleak: Kernel memory leak detector initialized (mem pool available: 63700)",
+            "[    0.0] SLUB: HWalign=64, Order=0-3, MinObjects=0, CPUs=1, Nodes=1",
+            "[    9.0] FAULT_INJECTION: forcing a failure.",
         ];
         for line in fatal {
             assert_eq!(severity(line), Some(Severity::Fatal), "{line}");
