@@ -17,12 +17,19 @@ pub(crate) fn run(version: Version) -> Result<i32> {
     let examples = host::workspace()?.join("examples");
     let tour = examples.join("demo.sh");
     ensure!(tour.exists(), "{} is missing", tour.display());
-    host::ensure_vm()?;
+    host::ensure_vm(&[version])?;
     let kernel = Kernel::get(version)?;
-    let mut guest = Vm::new(&kernel).smp(2).file(&examples)?.boot()?;
-    guest.run(
+    let mut guest = Vm::new(&kernel)
+        .smp(version.most_cpus().min(2))
+        .file(&examples)?
+        .boot()?;
+    let status = guest.run(
         "cd /files/examples && exec sh demo.sh",
         &mut Pass,
         Some(LIMIT),
-    )
+    )?;
+    if version.is_debug() {
+        guest.find_leaks()?;
+    }
+    Ok(status)
 }

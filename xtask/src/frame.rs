@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What xtask and the guest's init say to each other over a virtio port: frames in one order, so that
+//! What xtask and the guest's init say to each other over a port: frames in one order, so that
 //! when a command's status arrives, everything that it wrote has arrived before.
 
 use std::io::{self, Read, Write};
 
 use rustix::termios::Winsize;
 
-/// The name of the virtio port in the guest.
+/// The name of the virtio port in the guest, where there is one.
 pub(crate) const PORT: &str = "lunatik";
 /// The most data of one frame: with its head it is as much as the guest's driver writes at once.
 pub(crate) const MAX_DATA: usize = 32 * 1024 - HEAD;

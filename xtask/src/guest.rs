@@ -5,19 +5,19 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use crate::dmesg::{self, Severity};
 use crate::frame::{Frame, LOG_MARK, MAX_DATA};
-use crate::qemu::{Ports, Qemu};
+use crate::machine::{Ports, Process};
 
 /// How long the guest may take to boot, which on an idle machine is a few seconds.
 const BOOT: Duration = Duration::from_mins(3);
@@ -25,6 +25,12 @@ const BOOT: Duration = Duration::from_mins(3);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long the log may take to come to the end of a command.
 const LOG_LAG: Duration = Duration::from_secs(10);
+/// How long the search for leaks may take.
+const LEAKS: Duration = Duration::from_mins(2);
+/// Two scans, for what changes from one to the other is in use, 5 s after which an object is old enough
+/// (mm/kmemleak.c); the kernel's log gets what they found.
+const FIND_LEAKS: &str = "cd /sys/kernel/debug && echo scan >kmemleak && sleep 5.1 && echo scan >kmemleak \
+    && cat kmemleak | while read -r line; do echo \"$line\" >/dev/kmsg; done";
 /// Most lines of the kernel's log that an error shows.
 const EXCERPT: usize = 60;
 /// How the name of a log starts that a run failed for.
@@ -55,7 +61,7 @@ pub(crate) enum Failure {
 
 /// A running VM; it ends when this is dropped.
 pub(crate) struct Guest {
-    _qemu: Qemu,
+    _process: Process,
     port: Arc<Mutex<UnixStream>>,
     events: Receiver<Event>,
     sender: SyncSender<Event>,
@@ -67,7 +73,7 @@ pub(crate) struct Guest {
 enum Event {
     Frame(Frame),
     Log(String),
-    /// The frames' port is closed: the guest or QEMU has ended.
+    /// The frames' port is closed: the guest has ended.
     Closed,
     LogClosed,
     Interrupt,
@@ -105,7 +111,7 @@ impl Sink for Pass {
 
 impl Guest {
     /// Waits until the guest's init is up.
-    pub(crate) fn await_ready(qemu: Qemu, ports: Ports, log: Log) -> Result<Self> {
+    pub(crate) fn await_ready(process: Process, ports: Ports, log: Log) -> Result<Self> {
         // Bounded: who reads our output slowly slows the guest, not fills our memory.
         let (sender, events) = sync_channel(64);
         let port = Arc::new(Mutex::new(ports.frames.try_clone()?));
@@ -113,7 +119,7 @@ impl Guest {
         watch_log(ports.log, sender.clone());
         watch_interrupts(sender.clone())?;
         let mut guest = Self {
-            _qemu: qemu,
+            _process: process,
             port,
             events,
             sender,
@@ -146,7 +152,7 @@ impl Guest {
 
     /// As [`Guest::run`], with our standard input, which is then used up.
     pub(crate) fn run_with_input(
-        mut self,
+        &mut self,
         command: &str,
         sink: &mut dyn Sink,
         limit: Option<Duration>,
@@ -157,7 +163,7 @@ impl Guest {
     }
 
     /// Gives a shell on our terminal and then its status.
-    pub(crate) fn shell(mut self, limit: Option<Duration>) -> Result<i32> {
+    pub(crate) fn shell(&mut self, limit: Option<Duration>) -> Result<i32> {
         eprintln!("A shell in the guest; exit or Ctrl-D ends the VM, Ctrl-] kills it.");
         self.send(&Frame::Shell(tcgetwinsize(io::stdin())?))?;
         let _raw = Raw::new()?;
@@ -173,6 +179,13 @@ impl Guest {
             }
         });
         self.attend(&mut Pass, limit)
+    }
+
+    /// Lets a kernel that can tell look for memory that nobody refers to any more: finding some is a complaint of it.
+    pub(crate) fn find_leaks(&mut self) -> Result<()> {
+        let status = self.run(FIND_LEAKS, &mut Pass, Some(LEAKS))?;
+        ensure!(status == 0, "the search for leaks failed: status {status}");
+        Ok(())
     }
 
     /// Carries on until the command ends and the log has been read up to there.
@@ -306,10 +319,20 @@ fn watch_frames(mut port: UnixStream, sender: SyncSender<Event>) {
     });
 }
 
-fn watch_log(port: UnixStream, sender: SyncSender<Event>) {
+fn watch_log(port: File, sender: SyncSender<Event>) {
+    // Not bounded: a kernel that does not wait for its log to be read must not lose any of it because we
+    // are busy, and all of it is kept anyway.
+    let (read, lines) = channel();
     thread::spawn(move || {
         for line in BufReader::new(port).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if read.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    thread::spawn(move || {
+        for line in lines {
             if sender.send(Event::Log(line)).is_err() {
                 return;
             }
@@ -331,7 +354,7 @@ fn watch_interrupts(sender: SyncSender<Event>) -> Result<()> {
             }
         });
         signals.next();
-        // QEMU dies with us.
+        // The VM dies with us.
         std::process::exit(INTERRUPTED.into());
     });
     Ok(())

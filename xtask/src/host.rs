@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::apt::{self, Apt};
 use crate::cache::Cache;
 use crate::command;
+use crate::kernel::Version;
 
 /// A Debian package and how to see that what it gives is there.
 struct Need {
@@ -77,6 +78,14 @@ const VM: &[Need] = &[
     file("netbase", "/etc/protocols"),
 ];
 
+/// What it takes to build a kernel.
+const DEBUG_KERNEL: &[Need] = &[
+    program("bc", "bc"),
+    program("bison", "bison"),
+    program("flex", "flex"),
+    file("libc6-dev", "/usr/include/stdio.h"),
+];
+
 /// What the tests of this machine need besides: bindgen reads the UAPI header with libclang.
 const TESTS: &[Need] = &[library("libclang-dev", "libclang.so")];
 
@@ -89,14 +98,21 @@ pub(crate) fn ensure_build() -> Result<()> {
     ensure(&[BUILD], false)
 }
 
-/// Makes sure that the module can be built and the VM can run here.
-pub(crate) fn ensure_vm() -> Result<()> {
-    ensure(&[BUILD, VM], true)
+/// Makes sure that the module can be built and VMs of `kernels` can run here.
+pub(crate) fn ensure_vm(kernels: &[Version]) -> Result<()> {
+    ensure_for(kernels, &[])
 }
 
-/// Makes sure that every test can run here.
-pub(crate) fn ensure_tests() -> Result<()> {
-    ensure(&[BUILD, VM, TESTS], true)
+/// Makes sure that every test can run here, on `kernels`.
+pub(crate) fn ensure_tests(kernels: &[Version]) -> Result<()> {
+    ensure_for(kernels, TESTS)
+}
+
+fn ensure_for(kernels: &[Version], besides: &[Need]) -> Result<()> {
+    let (debug, stock): (Vec<Version>, Vec<Version>) =
+        kernels.iter().partition(|kernel| kernel.is_debug());
+    let debug = if debug.is_empty() { &[] } else { DEBUG_KERNEL };
+    ensure(&[BUILD, VM, debug, besides], !stock.is_empty())
 }
 
 fn ensure(needs: &[&[Need]], qemu: bool) -> Result<()> {

@@ -2,27 +2,32 @@
 //! The guest's init: xtask itself, copied into the VM, where it mounts what a program expects, loads the
 //! module and runs what comes over the port.
 
+use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::OFlags;
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, WaitOptions, wait};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::frame::{Frame, LOG_MARK, MAX_DATA, PORT};
 
 /// The path that the kernel starts us by.
 pub(crate) const INIT: &str = "/init";
+/// The variable of our environment, from the kernel's command line, that names the port where it is a serial line.
+pub(crate) const SERIAL_LINE: &str = "LUNATIK_SERIAL_LINE";
 
 const MOUNTS: &[(&str, &str)] = &[
     ("proc", "/proc"),
@@ -74,6 +79,27 @@ fn serve() -> Result<()> {
 }
 
 fn open_port() -> Result<File> {
+    match env::var_os(SERIAL_LINE) {
+        Some(device) => open_serial_line(Path::new(&device)),
+        None => open_virtio_port(),
+    }
+}
+
+/// Opens a line that then carries every byte as it is.
+fn open_serial_line(device: &Path) -> Result<File> {
+    let line = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOCTTY.bits().cast_signed())
+        .open(device)
+        .with_context(|| format!("cannot open {}", device.display()))?;
+    let mut raw = tcgetattr(&line)?;
+    raw.make_raw();
+    tcsetattr(&line, OptionalActions::Now, &raw)?;
+    Ok(line)
+}
+
+fn open_virtio_port() -> Result<File> {
     let ports = PathBuf::from("/sys/class/virtio-ports");
     if !ports.exists() {
         // 6.1 has these as modules.
@@ -358,6 +384,7 @@ fn environment(command: &mut Command) -> &mut Command {
             ("SHELL", "/bin/bash"),
             ("LANG", "C.UTF-8"),
         ])
+        .env_remove(SERIAL_LINE)
         .current_dir("/root")
 }
 

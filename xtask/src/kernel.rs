@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The stock Debian kernels that the VM boots: downloaded and unpacked, never installed.
+//! The kernels that the VM boots: Debian's, downloaded and unpacked, never installed, and one built for debugging.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 use crate::apt::{self, Apt};
 use crate::cache::Cache;
 use crate::step::Step;
-use crate::{command, host};
+use crate::{command, debug, host};
 
 /// The layout of a kernel's folder in the cache; another number makes them anew.
 const LAYOUT: u32 = 1;
@@ -63,21 +63,34 @@ pub(crate) enum Version {
     /// Linux 6.1, from bookworm
     #[value(name = "6.1")]
     V6_1,
+    /// Linux 6.12 with checkers for memory, locks and more, in user mode
+    Debug,
 }
 
 impl Version {
-    pub(crate) const ALL: [Self; 2] = [Self::V6_12, Self::V6_1];
+    pub(crate) const ALL: [Self; 3] = [Self::V6_12, Self::V6_1, Self::Debug];
+
+    /// Whether this is the kernel with the checkers.
+    pub(crate) fn is_debug(self) -> bool {
+        self == Self::Debug
+    }
+
+    /// How many CPUs a guest may have. User-mode Linux knows no more than one.
+    pub(crate) fn most_cpus(self) -> u32 {
+        if self.is_debug() { 1 } else { 64 }
+    }
 
     fn name(self) -> &'static str {
         match self {
             Self::V6_12 => "6.12",
             Self::V6_1 => "6.1",
+            Self::Debug => "debug",
         }
     }
 
     fn suite(self) -> Option<&'static str> {
         match self {
-            Self::V6_12 => Some(apt::BACKPORTS),
+            Self::V6_12 | Self::Debug => Some(apt::BACKPORTS),
             Self::V6_1 => None,
         }
     }
@@ -98,12 +111,14 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel, fetched where it is not yet in the cache.
+    /// The kernel, fetched or built where it is not yet in the cache.
     pub(crate) fn get(version: Version) -> Result<Self> {
         let cache = Cache::open()?;
-        let folder = cache.entry(&format!("linux-{version}-{LAYOUT}"), |folder| {
-            fetch(&cache, version, folder)
-        })?;
+        let mut entry = format!("linux-{version}-{LAYOUT}");
+        if version.is_debug() {
+            entry = format!("{entry}-{}", debug::fingerprint());
+        }
+        let folder = cache.entry(&entry, |folder| make(&cache, version, folder))?;
         let release = fs::read_to_string(folder.join("release"))?;
         Ok(Self {
             version,
@@ -134,12 +149,24 @@ fn headers(folder: &Path, release: &str) -> PathBuf {
         .join(format!("linux-headers-{release}"))
 }
 
-fn fetch(cache: &Cache, version: Version, folder: &Path) -> Result<()> {
+/// Puts a kernel into `folder`.
+fn make(cache: &Cache, version: Version, folder: &Path) -> Result<()> {
     if !host::is_bookworm() {
         bail!(
             "Linux {version} is fetched from Debian 12's archive, and this machine is not Debian 12"
         );
     }
+    let release = if version.is_debug() {
+        debug::build(cache, folder, |release| headers(folder, release))?
+    } else {
+        fetch(cache, version, folder)?
+    };
+    fs::write(folder.join("release"), release)?;
+    Ok(())
+}
+
+/// Fetches a stock kernel and gives its release.
+fn fetch(cache: &Cache, version: Version, folder: &Path) -> Result<String> {
     let apt = Apt::open(cache)?;
     let mut step = Step::new(format!("fetching Linux {version}"));
     step.now("");
@@ -167,8 +194,7 @@ fn fetch(cache: &Cache, version: Version, folder: &Path) -> Result<()> {
     choose_modules(&root, &folder.join("modules"), release)?;
     fs::remove_dir_all(root.join("boot"))?;
     fs::remove_dir_all(root.join("lib/modules"))?;
-    fs::write(folder.join("release"), release)?;
-    Ok(())
+    Ok(release.to_owned())
 }
 
 /// The headers' makefile includes the common one by its path once installed; ours lies beside it.

@@ -43,6 +43,9 @@ pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
         .ok()
         .and_then(|text| parse_release(&text))
         .with_context(|| format!("{} holds no configured kernel headers", headers.display()))?;
+    // User-mode Linux is an architecture of its own, which its headers do not choose by themselves.
+    let user_mode = fs::read_to_string(headers.join("include/config/auto.conf"))
+        .is_ok_and(|text| text.lines().any(|line| line == "CONFIG_UML=y"));
     let workspace = host::workspace()?;
     let all = workspace.join("target/kmod");
     fs::create_dir_all(&all)?;
@@ -70,7 +73,8 @@ pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
         make.arg("-C")
             .arg(&headers)
             .arg(format!("M={}", staging.display()))
-            .arg(target);
+            .arg(target)
+            .args(user_mode.then_some("ARCH=um"));
         // A make that runs us, or cargo's job server, is no business of Kbuild.
         make.env_remove("MAKEFLAGS")
             .env_remove("MFLAGS")

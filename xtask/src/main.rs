@@ -8,6 +8,7 @@ mod artifacts;
 mod bench;
 mod cache;
 mod command;
+mod debug;
 mod demo;
 mod dmesg;
 mod frame;
@@ -18,9 +19,11 @@ mod init;
 mod initramfs;
 mod kernel;
 mod kmod;
+mod machine;
 mod qemu;
 mod step;
 mod test;
+mod uml;
 mod vm;
 
 use std::io::{self, IsTerminal};
@@ -28,7 +31,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::fuzz::FuzzTask;
@@ -62,6 +65,9 @@ enum Task {
         /// The kernels to test on [default: all]
         #[arg(long)]
         kernel: Vec<Version>,
+        /// The same as --kernel debug
+        #[arg(long)]
+        debug: bool,
         /// Run only tests whose name contains this
         filter: Option<String>,
     },
@@ -140,12 +146,17 @@ fn run(task: Task) -> Result<i32> {
             println!("{}", kmod::build(&headers)?.display());
             Ok(0)
         }
-        Task::Test { kernel, filter } => {
-            let kernels = if kernel.is_empty() {
-                Version::ALL.to_vec()
-            } else {
-                kernel
-            };
+        Task::Test {
+            kernel: mut kernels,
+            debug,
+            filter,
+        } => {
+            if debug && !kernels.contains(&Version::Debug) {
+                kernels.push(Version::Debug);
+            }
+            if kernels.is_empty() {
+                kernels.extend(Version::ALL);
+            }
             test::run(&kernels, filter.as_deref())
         }
         Task::Demo { kernel } => demo::run(kernel),
@@ -155,7 +166,12 @@ fn run(task: Task) -> Result<i32> {
 }
 
 fn vm(task: &VmTask) -> Result<i32> {
-    host::ensure_vm()?;
+    ensure!(
+        task.smp <= task.kernel.most_cpus(),
+        "--smp {}: the debug kernel is user-mode Linux, which has one CPU only",
+        task.smp
+    );
+    host::ensure_vm(&[task.kernel])?;
     let kernel = Kernel::get(task.kernel)?;
     let mut vm = Vm::new(&kernel)
         .smp(task.smp)
@@ -164,18 +180,23 @@ fn vm(task: &VmTask) -> Result<i32> {
     for path in &task.file {
         vm = vm.file(path)?;
     }
-    let guest = vm.boot()?;
+    let mut guest = vm.boot()?;
     let limit = task.timeout.map(Duration::from_secs);
-    if task.command.is_empty() && io::stdin().is_terminal() {
-        return guest.shell(limit);
-    }
-    // Without a terminal and without a command, standard input is the script.
-    let command = if task.command.is_empty() {
-        "exec sh".to_owned()
+    let status = if task.command.is_empty() && io::stdin().is_terminal() {
+        guest.shell(limit)?
     } else {
-        task.command.join(" ")
+        // Without a terminal and without a command, standard input is the script.
+        let command = if task.command.is_empty() {
+            "exec sh".to_owned()
+        } else {
+            task.command.join(" ")
+        };
+        guest.run_with_input(&command, &mut Pass, Some(limit.unwrap_or(COMMAND)))?
     };
-    guest.run_with_input(&command, &mut Pass, Some(limit.unwrap_or(COMMAND)))
+    if task.kernel.is_debug() {
+        guest.find_leaks()?;
+    }
+    Ok(status)
 }
 
 /// How long a command may take where nothing else is said.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::guest::{Failure, Guest, Sink};
+use crate::guest::{Failure, Guest, Pass, Sink};
 use crate::kernel::{Kernel, Version};
 use crate::vm::Vm;
 use crate::{artifacts, host};
@@ -20,7 +20,7 @@ const SOLO: &str = "solo_";
 
 /// Runs all tests whose name contains `filter`; the status is 1 if one failed.
 pub(crate) fn run(kernels: &[Version], filter: Option<&str>) -> Result<i32> {
-    host::ensure_tests()?;
+    host::ensure_tests(kernels)?;
     let mut tally = Tally::default();
     host_tests(filter, &mut tally).or_else(|error| tally.broken("host", &error))?;
     for &kernel in kernels {
@@ -94,15 +94,26 @@ fn vm_tests(version: Version, filter: Option<&str>, tally: &mut Tally) -> Result
             }
         }
     }
-    let whole_name = format!("Linux {version}: rmmod lunatik");
-    println!("=== {whole_name}");
-    let mut results = Results::default();
-    match on(&mut guest, &kernel, &installed, |guest| {
-        guest.run("exec rmmod lunatik", &mut results, Some(LIMIT))
-    }) {
-        Ok(0) => tally.passed += 1,
-        Ok(status) => tally.fail(format!("{whole_name}: status {status}")),
-        Err(error) => tally.broken(&whole_name, &error)?,
+    let mut last = |what: &str, work: &dyn Fn(&mut Guest) -> Result<i32>| -> Result<()> {
+        let whole_name = format!("Linux {version}: {what}");
+        println!("=== {whole_name}");
+        match on(&mut guest, &kernel, &installed, work) {
+            Ok(0) => tally.passed += 1,
+            Ok(status) => tally.fail(format!("{whole_name}: status {status}")),
+            Err(error) => tally.broken(&whole_name, &error)?,
+        }
+        Ok(())
+    };
+    let find_leaks = |guest: &mut Guest| guest.find_leaks().map(|()| 0);
+    if version.is_debug() {
+        // While the module is there, a report names the functions of it that asked for the memory.
+        last("kmemleak", &find_leaks)?;
+    }
+    last("rmmod lunatik", &|guest| {
+        guest.run("exec rmmod lunatik", &mut Pass, Some(LIMIT))
+    })?;
+    if version.is_debug() {
+        last("kmemleak after rmmod", &find_leaks)?;
     }
     Ok(())
 }
@@ -130,7 +141,10 @@ fn on(
 /// Boots a guest with programs where `installed` says, and the folder `examples`.
 fn boot(kernel: &Kernel, installed: &[(String, PathBuf)]) -> Result<Guest> {
     let examples = host::workspace()?.join("examples");
-    let mut vm = Vm::new(kernel).smp(2).memory(1024).file(&examples)?;
+    let mut vm = Vm::new(kernel)
+        .smp(kernel.version.most_cpus().min(2))
+        .memory(1024)
+        .file(&examples)?;
     for (place, path) in installed {
         vm = vm.program(path, place);
     }

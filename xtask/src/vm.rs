@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A VM to be booted: a stock kernel, the module, and a file system made for it.
+//! A VM to be booted: a kernel, the module, and a file system made for it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
@@ -18,9 +18,9 @@ use crate::guest::{FAILED_LOG, Guest, Log};
 use crate::init::INIT;
 use crate::initramfs::{self, Tree};
 use crate::kernel::{self, Kernel};
-use crate::qemu::{Machine, Qemu};
+use crate::machine::Machine;
 use crate::step::Step;
-use crate::{cache, host, kmod};
+use crate::{cache, host, kmod, qemu, uml};
 
 /// A VM to be booted.
 pub(crate) struct Vm<'a> {
@@ -98,6 +98,7 @@ impl<'a> Vm<'a> {
     ///
     /// To be called on the main thread, with which the VM dies.
     pub(crate) fn boot(mut self) -> Result<Guest> {
+        let version = self.kernel.version;
         let folder = host::workspace()?.join("target/vm");
         fs::create_dir_all(&folder)?;
         // Until the archive is written, nobody else may build anew what goes into it.
@@ -116,7 +117,7 @@ impl<'a> Vm<'a> {
         self.write_initramfs(&folder, &module, &initramfs)?;
         drop(lock);
 
-        let mut step = Step::new(format!("booting Linux {}", self.kernel.version));
+        let mut step = Step::new(format!("booting Linux {version}"));
         step.quietly();
         let machine = Machine {
             image: &self.kernel.image(),
@@ -125,13 +126,14 @@ impl<'a> Vm<'a> {
             memory: self.memory,
             count_instructions: self.count_instructions,
         };
-        let (qemu, ports) = Qemu::start(&machine, run.path())?;
-        let log = Log::new(
-            folder.join(format!("{}.log", self.kernel.version)),
-            self.verbose,
-        )?;
+        let (process, ports) = if version.is_debug() {
+            uml::start(&machine, run.path())?
+        } else {
+            qemu::start(&machine, run.path())?
+        };
+        let log = Log::new(folder.join(format!("{version}.log")), self.verbose)?;
         // The guest is up when this returns, and needs no file of this folder any more.
-        Guest::await_ready(qemu, ports, log)
+        Guest::await_ready(process, ports, log)
     }
 
     fn write_initramfs(&self, folder: &Path, module: &Path, path: &Path) -> Result<()> {
