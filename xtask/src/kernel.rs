@@ -68,7 +68,8 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    pub(crate) const ALL: [Self; 3] = [Self::V6_12, Self::V6_1, Self::Debug];
+    /// The stock kernels.
+    pub(crate) const STOCK: [Self; 2] = [Self::V6_12, Self::V6_1];
 
     /// Whether this is the kernel with the checkers.
     pub(crate) fn is_debug(self) -> bool {
