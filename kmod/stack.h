@@ -8,11 +8,11 @@
 #define LUNATIK_STACK_H
 
 #include <linux/gfp.h>
-#include <linux/kconfig.h>
 #include <linux/sched/task_stack.h>
+#include <linux/sizes.h>
 
-/* Frames are larger where the compiler checks memory. */
-#define LUNATIK_FRAMES		(IS_ENABLED(CONFIG_KASAN) ? 2 : 1)
+/* Where frames are larger, as with KASAN, so is the stack. */
+#define LUNATIK_FRAMES		(THREAD_SIZE / SZ_16K)
 
 #define LUNATIK_STACK_MARGIN	2048
 

@@ -20,7 +20,7 @@ pub(crate) fn run(version: Version) -> Result<i32> {
     host::ensure_vm(&[version])?;
     let kernel = Kernel::get(version)?;
     let mut guest = Vm::new(&kernel)
-        .smp(version.most_cpus().min(2))
+        .smp(version.cpus(None, 2)?)
         .file(&examples)?
         .boot()?;
     let status = guest.run(

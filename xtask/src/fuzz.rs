@@ -22,9 +22,9 @@ pub(crate) struct FuzzTask {
     /// The kernel to boot
     #[arg(long, default_value = "6.12")]
     kernel: Version,
-    /// The guest's number of CPUs
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
-    smp: u32,
+    /// The guest's number of CPUs [default: 2 where there can be as many]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
+    smp: Option<u32>,
     /// How long to go on
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -95,15 +95,20 @@ impl FuzzTask {
 
 /// Runs a fuzzer; the status is its own, 1 if it found something.
 pub(crate) fn run(task: &FuzzTask) -> Result<i32> {
-    host::ensure_vm()?;
+    let cpus = task.kernel.cpus(task.smp, 2)?;
+    host::ensure_vm(&[task.kernel])?;
     let kernel = Kernel::get(task.kernel)?;
     let program = artifacts::fuzz()?;
     let mut guest = Vm::new(&kernel)
-        .smp(task.smp)
+        .smp(cpus)
         .verbose(task.verbose)
         .program(&program, PROGRAM)
         .boot()?;
-    guest.run(&task.command(), &mut Pass, Some(task.limit()))
+    let status = guest.run(&task.command(), &mut Pass, Some(task.limit()))?;
+    if task.kernel.is_debug() {
+        guest.find_leaks()?;
+    }
+    Ok(status)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use walkdir::WalkDir;
 
@@ -76,9 +76,14 @@ impl Version {
         self == Self::Debug
     }
 
-    /// How many CPUs a guest may have. User-mode Linux knows no more than one.
-    pub(crate) fn most_cpus(self) -> u32 {
-        if self.is_debug() { 1 } else { 64 }
+    /// How many CPUs a guest gets: as many as `asked`, or else `usual`, which the debug kernel may not have.
+    pub(crate) fn cpus(self, asked: Option<u32>, usual: u32) -> Result<u32> {
+        let cpus = asked.unwrap_or(if self.is_debug() { 1 } else { usual });
+        ensure!(
+            cpus == 1 || !self.is_debug(),
+            "{cpus} CPUs: the debug kernel is user-mode Linux, which has one only"
+        );
+        Ok(cpus)
     }
 
     fn name(self) -> &'static str {

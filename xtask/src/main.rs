@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::fuzz::FuzzTask;
@@ -97,9 +97,9 @@ struct VmTask {
     /// The kernel to boot
     #[arg(long, default_value = "6.12")]
     kernel: Version,
-    /// The guest's number of CPUs
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    smp: u32,
+    /// The guest's number of CPUs [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
+    smp: Option<u32>,
     /// The guest's memory
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(256..))]
     memory: u32,
@@ -166,15 +166,11 @@ fn run(task: Task) -> Result<i32> {
 }
 
 fn vm(task: &VmTask) -> Result<i32> {
-    ensure!(
-        task.smp <= task.kernel.most_cpus(),
-        "--smp {}: the debug kernel is user-mode Linux, which has one CPU only",
-        task.smp
-    );
+    let cpus = task.kernel.cpus(task.smp, 1)?;
     host::ensure_vm(&[task.kernel])?;
     let kernel = Kernel::get(task.kernel)?;
     let mut vm = Vm::new(&kernel)
-        .smp(task.smp)
+        .smp(cpus)
         .memory(task.memory)
         .verbose(task.verbose);
     for path in &task.file {

@@ -142,7 +142,7 @@ fn on(
 fn boot(kernel: &Kernel, installed: &[(String, PathBuf)]) -> Result<Guest> {
     let examples = host::workspace()?.join("examples");
     let mut vm = Vm::new(kernel)
-        .smp(kernel.version.most_cpus().min(2))
+        .smp(kernel.version.cpus(None, 2)?)
         .memory(1024)
         .file(&examples)?;
     for (place, path) in installed {
