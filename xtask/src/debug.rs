@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The debug kernel: user-mode Linux, built once from Debian's sources with the checkers that `debug.config` names.
+//!
+//! As with stock kernels, one that is in the cache stays, whatever Debian has by now.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -31,10 +33,11 @@ const KEPT: &[&str] = &[
     "arch/x86",
 ];
 
-/// What the kernel that is to be built hangs on.
+/// Of what a kernel is made: another one is built where this differs.
 pub(crate) fn fingerprint() -> String {
     let mut hasher = DefaultHasher::new();
-    (PACKAGE, FRAGMENT, ARGUMENTS).hash(&mut hasher);
+    (PACKAGE, ARGUMENTS).hash(&mut hasher);
+    asked(FRAGMENT).for_each(|line| line.hash(&mut hasher));
     format!("{:016x}", hasher.finish())
 }
 
@@ -136,11 +139,15 @@ fn make(source: &Path) -> Command {
     make
 }
 
+/// The options of `fragment`, without its comments.
+fn asked(fragment: &str) -> impl Iterator<Item = &str> {
+    let is_option = |line: &&str| line.starts_with("CONFIG_") || line.starts_with("# CONFIG_");
+    fragment.lines().filter(is_option)
+}
+
 /// The lines of `fragment` that `config` does not have.
 fn missing<'a>(fragment: &'a str, config: &str) -> Vec<&'a str> {
-    let asked = |line: &&str| line.starts_with("CONFIG_") || line.starts_with("# CONFIG_");
-    let asked = fragment.lines().filter(asked);
-    asked
+    asked(fragment)
         .filter(|line| {
             let unset = line
                 .strip_prefix("# ")
