@@ -39,11 +39,11 @@ void lunatik_shed_handlers(lua_State *L)
 }
 
 #ifdef __SANITIZE_ADDRESS__
-void __asan_allocas_unpoison(const void *from, const void *to);
+void __asan_allocas_unpoison(void *from, long to);
 
 /* The frames that longjmp() skips cannot take their marks off the stack, as they do when they end. */
 void lunatik_unwind(unsigned long to)
 {
-	__asan_allocas_unpoison(__builtin_frame_address(0), (const void *)to);
+	__asan_allocas_unpoison(__builtin_frame_address(0), (long)to);
 }
 #endif

@@ -6,6 +6,8 @@
 #include <linux/errno.h>
 #include <linux/list.h>
 
+#define THREAD_SIZE	16384	/* as if: what a run has of a stack is up to host_stack() */
+
 struct task_struct {
 	unsigned long stack;	/* its lowest address */
 	bool killed;
