@@ -152,6 +152,8 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	deadline->begin = begin;
 	deadline->end = end;
 	deadline->timeout = timeout;
+	if (!LUNATIK_TIMED)
+		return;
 
 	migrate_disable();
 	preempt_disable();
@@ -163,11 +165,13 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 
 void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 {
-	hrtimer_cancel(&deadline->timer);
-	preempt_disable();
-	__hlist_del(&deadline->running);
-	preempt_enable();
-	migrate_enable();
+	if (LUNATIK_TIMED) {
+		hrtimer_cancel(&deadline->timer);
+		preempt_disable();
+		__hlist_del(&deadline->running);
+		preempt_enable();
+		migrate_enable();
+	}
 	deadline->guard.stack_soft = 0;
 	deadline->guard.stack_text = 0;
 	deadline->guard.stack_hard = 0;

@@ -11,8 +11,11 @@
 #include <linux/sched/task_stack.h>
 #include <linux/sizes.h>
 
-/* Where frames are larger, as with KASAN, so is the stack. */
-#define LUNATIK_FRAMES		(THREAD_SIZE / SZ_16K)
+/*
+ * Where frames are larger, as with KASAN, so is the stack; and KASAN's own frames,
+ * which keep a backtrace of each allocation, are the largest.
+ */
+#define LUNATIK_FRAMES		(THREAD_SIZE / (IS_ENABLED(CONFIG_KASAN) ? SZ_8K : SZ_16K))
 
 #define LUNATIK_STACK_MARGIN	2048
 

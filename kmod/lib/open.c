@@ -25,7 +25,7 @@ void *lunatik_lib_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 	struct lunatik_state *state = container_of(ud, struct lunatik_state, heap);
 	void *new = lunatik_heap_lua_alloc(&state->heap, ptr, osize, nsize);
 
-	if (new || nsize <= osize)
+	if (new || nsize <= osize || lunatik_stack_left() < LUNATIK_STACK_HARD)
 		return new;
 	lua_gc(state->deadline.guard.L, LUA_GCCOLLECT);
 	return lunatik_heap_lua_alloc(&state->heap, ptr, osize, nsize);

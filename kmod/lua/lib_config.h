@@ -17,7 +17,9 @@
 #define luaL_buffinitsize(L, B, size)	(lunatik_need_cstack(L), luaL_buffinitsize(L, B, size))
 
 /* The guard follows the coroutine that runs. */
+#if LUNATIK_TIMED
 #define lua_resume		lunatik_resume
 #define lua_closethread		lunatik_closethread
+#endif
 
 #endif

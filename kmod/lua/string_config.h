@@ -69,7 +69,9 @@ static inline void lunatik_addstring(luaL_Buffer *buffer, const char *s)
 #define luaL_addstring		lunatik_addstring
 
 /* string.find(s, plain text): no lua_State in scope */
+#if LUNATIK_TIMED
 #define memchr(s, c, n)		((void *)lunatik_memchr(s, c, n))
+#endif
 
 /* string.format("%f"), string.pack("d"), string.unpack("d") */
 #undef lua_pushnumber

@@ -22,6 +22,13 @@ pub fn stage(folder: &Path) -> Result<bool> {
     update(&sources(&workspace()?, &lua()?)?, folder)
 }
 
+/// Makes `folder` hold the sources of the module that tests load beside ours, `tests/probe/`, in the same way.
+pub fn stage_probe(folder: &Path) -> Result<bool> {
+    let probe = workspace()?.join("tests/probe");
+    let files = ["Kbuild", "lunatik_probe.c"].map(|name| (PathBuf::from(name), probe.join(name)));
+    update(&BTreeMap::from(files), folder)
+}
+
 /// The folder of the workspace that this was built from.
 fn workspace() -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))

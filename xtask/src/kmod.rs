@@ -35,8 +35,44 @@ pub(crate) fn running_headers() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Builds `lunatik.ko` for the kernel whose headers are in `headers` and gives its path.
-pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
+/// What can be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Module {
+    /// `lunatik.ko`
+    Lunatik,
+    /// `lunatik.ko` without its time limit, which only a measurement of that limit's cost may load
+    Untimed,
+    /// `lunatik_probe.ko`, which tells tests what the kernel tells nobody else
+    Probe,
+}
+
+impl Module {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Lunatik | Self::Untimed => "lunatik.ko",
+            Self::Probe => "lunatik_probe.ko",
+        }
+    }
+
+    /// What its build folder's name has behind the kernel's release.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Lunatik => "",
+            Self::Untimed => ".untimed",
+            Self::Probe => ".probe",
+        }
+    }
+
+    fn stage(self, folder: &Path) -> Result<bool> {
+        match self {
+            Self::Lunatik | Self::Untimed => staging::stage(folder),
+            Self::Probe => staging::stage_probe(folder),
+        }
+    }
+}
+
+/// Builds a module for the kernel whose headers are in `headers` and gives its path.
+pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
     let headers = fs::canonicalize(headers)
         .with_context(|| format!("no kernel headers in {}", headers.display()))?;
     let release = fs::read_to_string(headers.join("include/generated/utsrelease.h"))
@@ -49,9 +85,10 @@ pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
     let workspace = host::workspace()?;
     let all = workspace.join("target/kmod");
     fs::create_dir_all(&all)?;
-    let staging = all.join(&release);
-    let _lock = cache::lock(&all.join(format!("{release}.lock")))?;
-    let module = staging.join("lunatik.ko");
+    let name = format!("{release}{}", which.suffix());
+    let staging = all.join(&name);
+    let _lock = cache::lock(&all.join(format!("{name}.lock")))?;
+    let module = staging.join(which.file());
     // What the module was built against: make takes a second to find that there is nothing to do.
     let stamp = staging.join(".built-against");
     let modified = headers.join("Module.symvers").metadata()?.modified()?;
@@ -61,20 +98,21 @@ pub(crate) fn build(headers: &Path) -> Result<PathBuf> {
         // An interrupted run must not leave the impression that what it staged has been built.
         fs::remove_file(&stamp)?;
     }
-    let changed = staging::stage(&staging)?;
+    let changed = which.stage(&staging)?;
     if built && !changed && module.exists() {
         fs::write(&stamp, against)?;
         return Ok(module);
     }
 
-    let mut step = Step::new(format!("building the module for {release}"));
+    let mut step = Step::new(format!("building the module for {name}"));
     let make = |target: &str| {
         let mut make = host::tool("make");
         make.arg("-C")
             .arg(&headers)
             .arg(format!("M={}", staging.display()))
             .arg(target)
-            .args(user_mode.then_some("ARCH=um"));
+            .args(user_mode.then_some("ARCH=um"))
+            .args((which == Module::Untimed).then_some("LUNATIK_UNTIMED=y"));
         // A make that runs us, or cargo's job server, is no business of Kbuild.
         make.env_remove("MAKEFLAGS")
             .env_remove("MFLAGS")

@@ -37,6 +37,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::fuzz::FuzzTask;
 use crate::guest::{Failure, Pass};
 use crate::kernel::{Kernel, Version};
+use crate::kmod::Module;
 use crate::vm::Vm;
 
 /// Build, run and test Lunatik. What is missing on a Debian 12 machine is installed or fetched.
@@ -143,7 +144,7 @@ fn run(task: Task) -> Result<i32> {
         Task::Kmod { kernel_dir } => {
             let headers = kernel_dir.map_or_else(kmod::running_headers, Ok)?;
             host::ensure_build()?;
-            println!("{}", kmod::build(&headers)?.display());
+            println!("{}", kmod::build(&headers, Module::Lunatik)?.display());
             Ok(0)
         }
         Task::Test {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::guest::{Failure, Guest, Pass, Sink};
 use crate::kernel::{Kernel, Version};
+use crate::kmod::{self, Module};
 use crate::vm::Vm;
 use crate::{artifacts, host};
 
@@ -138,13 +139,14 @@ fn on(
     result
 }
 
-/// Boots a guest with programs where `installed` says, and the folder `examples`.
+/// Boots a guest with programs where `installed` says, the folder `examples` and the probe.
 fn boot(kernel: &Kernel, installed: &[(String, PathBuf)]) -> Result<Guest> {
     let examples = host::workspace()?.join("examples");
     let mut vm = Vm::new(kernel)
         .smp(kernel.version.cpus(None, 2)?)
         .memory(1024)
-        .file(&examples)?;
+        .file(&examples)?
+        .file(&kmod::build(&kernel.headers(), Module::Probe)?)?;
     for (place, path) in installed {
         vm = vm.program(path, place);
     }

@@ -18,9 +18,10 @@ use crate::guest::{FAILED_LOG, Guest, Log};
 use crate::init::INIT;
 use crate::initramfs::{self, Tree};
 use crate::kernel::{self, Kernel};
+use crate::kmod::{self, Module};
 use crate::machine::Machine;
 use crate::step::Step;
-use crate::{cache, host, kmod, qemu, uml};
+use crate::{cache, host, qemu, uml};
 
 /// A VM to be booted.
 pub(crate) struct Vm<'a> {
@@ -103,7 +104,7 @@ impl<'a> Vm<'a> {
         fs::create_dir_all(&folder)?;
         // Until the archive is written, nobody else may build anew what goes into it.
         let lock = cache::lock(&folder.join("lock"))?;
-        let module = kmod::build(&self.kernel.headers())?;
+        let module = kmod::build(&self.kernel.headers(), Module::Lunatik)?;
         let Programs {
             lunatikctl,
             lua_module,
