@@ -20,7 +20,7 @@ const PROGRAM: &str = "/usr/bin/lunatik-fuzz";
 pub(crate) struct FuzzTask {
     target: Target,
     /// The kernel to boot
-    #[arg(long, default_value = "6.12")]
+    #[arg(long, default_value = "debug")]
     kernel: Version,
     /// The guest's number of CPUs [default: 2 where there can be as many]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
