@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use lunatik::Session;
 
 /// What takes a while.
-const WORK: &str = "local t = {} for i = 1, 5000 do t[i % 100] = {tostring(i)} end";
+const WORK: &str = "local t = {} for i = 1, 500 do t[i % 100] = {tostring(i)} end";
 /// How long it takes there.
-const USUAL: Duration = Duration::from_millis(20);
+const USUAL: Duration = Duration::from_millis(2);
 /// Longer than this nobody waits.
 const MOST: u32 = 100;
 
