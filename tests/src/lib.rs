@@ -5,7 +5,7 @@
 use std::{
     fmt::Debug,
     fs::{self, File},
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
@@ -19,16 +19,33 @@ use nix::{
     unistd::Pid,
 };
 
+mod cgroup;
 mod parameter;
 mod process;
 mod raw;
 
+pub use cgroup::Cgroup;
 pub use parameter::Parameter;
 pub use process::{
     CAP_NET_ADMIN, NOBODY, Peer, Process, become_user, become_user_with, enter_user_namespace,
     enter_user_namespace_only, set_capabilities,
 };
 pub use raw::{Answer, Message, NLM_F_DUMP, Raw, Reply, attributes, every_operation};
+
+/// Prints a line to standard error, where the test runner does not keep it for
+/// itself when a test passes: figures, and what a test that skips something
+/// skips it for.
+#[macro_export]
+macro_rules! tell {
+    ($($argument:tt)*) => {
+        $crate::print_line(format_args!($($argument)*))
+    };
+}
+
+#[doc(hidden)]
+pub fn print_line(line: std::fmt::Arguments<'_>) {
+    writeln!(io::stderr(), "{line}").expect("standard error");
+}
 
 /// How long something that should happen at once may take on a slow machine.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -409,7 +426,7 @@ pub fn namespaces_end(uid: u32, count: u32) {
     let start = Instant::now();
     let ended = with_limit(uid, |one_more| {
         while !one_more(count + 1) {
-            if start.elapsed() > SOON {
+            if start.elapsed() > 3 * SOON {
                 return false;
             }
             thread::sleep(Duration::from_millis(20));

@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    io::{self, Write},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -11,14 +10,7 @@ use std::{
 
 use lunatik::{ErrorKind, Session};
 use lunatik_sys::{lunatik_attr, lunatik_cmd};
-use lunatik_tests::{Client, Message, Netns, SOON, integer, lua, run, sh};
-
-/// Prints what the test runner would keep for itself when a test passes.
-macro_rules! tell {
-    ($($argument:tt)*) => {
-        writeln!(io::stderr(), $($argument)*).expect("standard error")
-    };
-}
+use lunatik_tests::{Client, Message, Netns, SOON, integer, lua, run, sh, tell};
 
 /// Kept from loading the module while this lives.
 struct NoModprobe(String);

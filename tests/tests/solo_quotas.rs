@@ -3,8 +3,6 @@
 //! the module's parameters.
 
 use std::{
-    fs,
-    path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -12,7 +10,9 @@ use std::{
 
 use lunatik::{ErrorKind, limits};
 use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C};
-use lunatik_tests::{Message, Netns, Parameter, Process, eventually, integer, lua, refused, sh};
+use lunatik_tests::{
+    Cgroup, Message, Netns, Parameter, Process, eventually, integer, lua, refused, sh,
+};
 use nix::libc;
 
 #[test]
@@ -293,45 +293,9 @@ fn a_quota_that_falls_below_what_is_used_stops_growth_only() {
     );
 }
 
-/// A memory cgroup, removed when this is dropped.
-struct Cgroup(String);
-
-impl Cgroup {
-    fn new(name: &str) -> Option<Self> {
-        let root = "/sys/fs/cgroup";
-        let controllers = fs::read_to_string(format!("{root}/cgroup.controllers")).ok()?;
-        if !controllers.split_whitespace().any(|name| name == "memory") {
-            return None;
-        }
-        fs::write(format!("{root}/cgroup.subtree_control"), "+memory").expect("a setting");
-        let path = format!("{root}/{name}");
-        fs::create_dir(&path).expect("a cgroup");
-        Some(Self(path))
-    }
-
-    fn write(&self, file: &str, value: &str) {
-        fs::write(Path::new(&self.0).join(file), value).expect("a setting");
-    }
-
-    fn read(&self, file: &str) -> String {
-        fs::read_to_string(Path::new(&self.0).join(file)).expect("a figure")
-    }
-
-    fn current(&self) -> u64 {
-        self.read("memory.current").trim().parse().expect("bytes")
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 #[test]
 fn memory_is_charged_to_the_cgroup_of_who_runs_the_script() {
     let Some(cgroup) = Cgroup::new("lunatik-test") else {
-        eprintln!("SKIPPED: this kernel has no memory cgroups");
         return;
     };
     let netns = Netns::new();
@@ -339,7 +303,7 @@ fn memory_is_charged_to_the_cgroup_of_who_runs_the_script() {
     let state = session.new_state("a").max_alloc(32 << 20);
     let _state = state.create().expect("a state");
     let runner = Process::fork(|parent| {
-        cgroup.write("cgroup.procs", "0");
+        cgroup.enter();
         let session = netns.session();
         let state = session.state("a");
         lua(&state, "return 1");
