@@ -20,11 +20,13 @@ use nix::{
 };
 
 mod cgroup;
+mod faults;
 mod parameter;
 mod process;
 mod raw;
 
 pub use cgroup::Cgroup;
+pub use faults::{AllFail, Fault, Faults};
 pub use parameter::Parameter;
 pub use process::{
     CAP_NET_ADMIN, NOBODY, Peer, Process, become_user, become_user_with, enter_user_namespace,

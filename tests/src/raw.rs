@@ -73,7 +73,7 @@ pub struct Reply {
 }
 
 /// Everything that came for a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answer {
     /// The error number, positive, or 0.
     pub errno: i32,
@@ -177,6 +177,14 @@ impl Raw {
         socket().expect("a netlink socket").into()
     }
 
+    /// Opens one more socket where the calling thread is, and asks the kernel nothing.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let mut raw = Self::unresolved(socket().expect("a netlink socket"));
+        raw.family = self.family;
+        raw
+    }
+
     /// As [`here`](Self::here); nothing if the module is on its way out.
     pub fn try_here() -> Option<Self> {
         let mut raw = Self::unresolved(socket().expect("a netlink socket"));
@@ -248,6 +256,11 @@ impl Raw {
     /// Joins the multicast group `name`.
     pub fn join(&mut self, name: &str) -> nix::Result<()> {
         let group = self.group(name);
+        self.set(libc::NETLINK_ADD_MEMBERSHIP, group)
+    }
+
+    /// Joins the multicast group of that number, with one system call.
+    pub fn join_group(&self, group: u32) -> nix::Result<()> {
         self.set(libc::NETLINK_ADD_MEMBERSHIP, group)
     }
 
@@ -333,6 +346,12 @@ impl Raw {
             .expect("netlink takes requests");
     }
 
+    /// The bytes of a request, to be written to the socket.
+    pub fn encoded(&mut self, message: &Message) -> Vec<u8> {
+        self.sequence += 1;
+        self.encode(self.family, message)
+    }
+
     /// Sends a request without reading what comes for it.
     pub fn send(&mut self, message: &Message) {
         self.write(self.family, message);
@@ -373,32 +392,37 @@ impl Raw {
 
     fn exchange(&mut self, family: u16, message: &Message) -> Answer {
         let sent = self.write(family, message);
-        let mut answer = Answer {
-            errno: 0,
-            text: None,
-            attribute: None,
-            replies: Vec::new(),
-        };
+        let mut answer = Answer::default();
         let mut buffer = vec![0; 1 << 17];
         loop {
             let length = self
                 .socket
                 .read(&mut buffer)
                 .expect("netlink answers in time");
-            let mut rest = &buffer[..length];
-            while rest.len() >= NLMSG_HDRLEN {
-                let length = u32_at(rest, 0) as usize;
-                let (one, others) = rest.split_at(length);
-                rest = others.get(align(length) - length..).unwrap_or_default();
-                if u32_at(one, 8) == self.sequence && answer.add(one, &sent) {
-                    return answer;
-                }
+            if answer.take(&buffer[..length], &sent) > 0 {
+                return answer;
             }
         }
     }
 }
 
 impl Answer {
+    /// Takes a datagram that may belong to the request `sent`; how many ends of
+    /// an answer were in it.
+    pub fn take(&mut self, datagram: &[u8], sent: &[u8]) -> usize {
+        let mut ends = 0;
+        let mut rest = datagram;
+        while rest.len() >= NLMSG_HDRLEN {
+            let length = u32_at(rest, 0) as usize;
+            let (one, others) = rest.split_at(length);
+            rest = others.get(align(length) - length..).unwrap_or_default();
+            if u32_at(one, 8) == u32_at(sent, 8) && self.add(one, sent) {
+                ends += 1;
+            }
+        }
+        ends
+    }
+
     /// Takes a message; whether it is the last one.
     fn add(&mut self, message: &[u8], sent: &[u8]) -> bool {
         let kind = u16_at(message, 4);
