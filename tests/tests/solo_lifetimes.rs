@@ -40,7 +40,7 @@ impl Drop for Reload {
 /// How soon "at once" must be: far less than the deadline of what runs.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Loads the module, as modprobe would at ten times the cost.
+/// Loads the module, without the cost of a modprobe for each time.
 fn load() {
     static PATH: LazyLock<String> = LazyLock::new(|| {
         let output = run(Command::new("modinfo").args(["-n", "lunatik"]));
