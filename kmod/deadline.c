@@ -72,6 +72,8 @@ void lunatik_attend(lua_State *L)
 	int why;
 
 	clear_bit(LUNATIK_ATTEND_RESCHED, &guard->attention);
+	if (!guard->attention)
+		WRITE_ONCE(guard->stack_step, guard->stack_soft);
 	cond_resched();
 	why = reason(guard);
 	if (why < 0)
@@ -119,8 +121,10 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 		set_bit(LUNATIK_ATTEND_CLOSING, &guard->attention);
 	if (test_tsk_need_resched(deadline->task))
 		set_bit(LUNATIK_ATTEND_RESCHED, &guard->attention);
-	if (guard->attention)
+	if (guard->attention) {
+		WRITE_ONCE(guard->stack_step, ULONG_MAX);
 		arm(guard->L);
+	}
 
 	now += TICK_NS;
 	if (now > deadline->end && !(guard->attention & BIT(LUNATIK_ATTEND_EXPIRED)))
@@ -145,6 +149,7 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
 	guard->stack_text = stack + LUNATIK_STACK_TEXT;
 	guard->stack_hard = stack + LUNATIK_STACK_HARD;
+	guard->stack_step = guard->stack_soft;
 	guard->attention = 0;
 	guard->overflowed = 0;
 	guard->L = L;
@@ -173,6 +178,7 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 		migrate_enable();
 	}
 	deadline->guard.stack_soft = 0;
+	deadline->guard.stack_step = 0;
 	deadline->guard.stack_text = 0;
 	deadline->guard.stack_hard = 0;
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod limit;
 mod nlctrl;
 mod report;
 mod scale;
@@ -27,6 +28,8 @@ enum Part {
     /// What calls cost, in nanoseconds, which are instructions where QEMU counts them, and how
     /// much memory a state needs
     Calls,
+    /// What the time limit costs scripts that keep it, against a module without it
+    Limit,
     /// Whether 10,000 states are as quick to make as 100, and what they need
     Scale,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
 fn run(part: Part) -> Result<bool> {
     let report = match part {
         Part::Calls => calls::measure()?,
+        Part::Limit => limit::measure()?,
         Part::Scale => scale::measure()?,
     };
     println!("{report}");

@@ -70,7 +70,7 @@ void lunatik_cstack_caught(lua_State *L)
 		guard->overflowed = 0;
 }
 
-void lunatik_match_step(lua_State *L)
+void lunatik_match_attend(lua_State *L)
 {
 	if (l_unlikely(lunatik_cstack_low(L)))
 		luaG_runerror(L, "pattern too complex");

@@ -29,6 +29,7 @@ struct lunatik_guard {
 	unsigned long stack_text;	/* below this: without a position */
 	unsigned long stack_hard;	/* below this: not even a message handler */
 	unsigned long attention;	/* set by the deadline's timer, an interrupt */
+	unsigned long stack_step;	/* stack_soft, or the last address while there is attention */
 	struct lua_State *L;		/* the coroutine that runs */
 	int overflowed;			/* a C stack overflow is being handled */
 };
@@ -70,8 +71,17 @@ static inline void lunatik_poll(struct lua_State *L)
 int lunatik_resume(struct lua_State *L, struct lua_State *from, int narg, int *nres);
 int lunatik_closethread(struct lua_State *L, struct lua_State *from);
 
-/* A step of the pattern matcher: may raise. */
-void lunatik_match_step(struct lua_State *L);
+/* A step of the pattern matcher, one comparison for stack and time: may raise. */
+void lunatik_match_attend(struct lua_State *L);
+
+static inline void lunatik_match_step(struct lua_State *L)
+{
+	const unsigned long *limit = &lunatik_guard(L)->stack_step;
+
+	if (__builtin_expect((unsigned long)__builtin_frame_address(0) <
+			     *(const volatile unsigned long *)limit, 0))
+		lunatik_match_attend(L);
+}
 
 /* memchr() for a search without a lua_State at hand: may raise. */
 const void *lunatik_memchr(const void *s, int c, unsigned long n);
