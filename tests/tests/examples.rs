@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The client library's examples, each in a namespace of its own.
+//! The client library's examples and the tour of hostile scripts, each in a namespace of its own.
 
 use std::fs;
 
@@ -23,4 +23,12 @@ fn every_example_succeeds() {
         let output = run(&mut command);
         println!("{name}: {}", output.success());
     }
+}
+
+#[test]
+fn the_hostile_tour_succeeds() {
+    let netns = Netns::new();
+    let mut command = netns.command("sh");
+    let output = run(command.arg("/files/examples/hostile/tour.sh"));
+    println!("{}", output.success());
 }

@@ -2,7 +2,7 @@
 //! Lua as scripts in the kernel have it.
 
 use lunatik::ErrorKind;
-use lunatik_tests::{Netns, holds, integer, lua, lua_error, string};
+use lunatik_tests::{Netns, SOON, holds, integer, lua, lua_error, string};
 
 #[test]
 fn numerals_with_a_fraction_or_exponent_do_not_compile() {
@@ -73,6 +73,36 @@ fn operators_that_make_floats_raise() {
         ),
         12
     );
+}
+
+#[test]
+fn a_float_operator_that_raises_keeps_the_functions_variables() {
+    let netns = Netns::new();
+    let state = netns.state("a");
+    for operation in ["x / 2", "2 / x", "x ^ 2", "2 ^ x", "x / x", "x ^ x"] {
+        // The variable is known to its register only, when a collection comes with the error.
+        let code = format!(
+            "local closed = 0
+            local function f(x)
+                local a <close> = setmetatable({{'alive'}}, {{__close = function(t)
+                    assert(t[1] == 'alive') closed = closed + 1
+                end}})
+                return {operation}
+            end
+            for i = 1, 2000 do
+                local ok, message = pcall(f, i)
+                assert(not ok and message:find('^float:6: .*floating point'), message)
+            end
+            return closed == 2000"
+        );
+        let values = state
+            .call(&code)
+            .chunk_name("=float")
+            .timeout(SOON)
+            .run()
+            .unwrap_or_else(|e| panic!("{operation}: {e}"));
+        assert_eq!(values, [true.into()], "{operation}");
+    }
 }
 
 #[test]

@@ -1,0 +1,3 @@
+-- Looks for an address of the kernel; %p is a hash, and any other way is refused.
+-- Ends in: number expected, got function
+return ("%d"):format(print)

@@ -1,0 +1,3 @@
+-- Reads a file of the host.
+-- Ends in: module 'io' not found
+return require("io").open("/etc/shadow")

@@ -1,0 +1,3 @@
+-- Would run for ever when its garbage is collected.
+-- Ends in: finalizers (__gc) are not available in the kernel
+setmetatable({}, {__gc = function() while true do end end})

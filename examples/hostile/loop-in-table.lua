@@ -1,0 +1,3 @@
+-- Runs for ever inside one call of the table library.
+-- Ends in: deadline of 200 ms passed
+return table.move({}, 1, math.maxinteger - 1, 2)

@@ -1,0 +1,3 @@
+-- Runs for ever.
+-- Ends in: deadline of 200 ms passed
+while true do end

@@ -1,0 +1,3 @@
+-- Takes all memory, in one string.
+-- Ends in: not enough memory
+return ("x"):rep(1 << 40)

@@ -1,0 +1,4 @@
+-- Breaks what all strings share. It is this state's own.
+-- Ends in: attempt to index a string value
+getmetatable("").__index = nil
+return ("x").rep

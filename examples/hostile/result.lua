@@ -1,0 +1,5 @@
+-- Returns more than a reply holds.
+-- Ends in: results exceed
+local t = {}
+for i = 1, 30 do t[i] = ("x"):rep(50000) end
+return t

@@ -1,0 +1,3 @@
+-- Nests source, for which the parser recurses.
+-- Ends in: overflow
+return assert(load("return " .. ("("):rep(10000) .. "1" .. (")"):rep(10000)))
