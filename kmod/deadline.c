@@ -178,8 +178,6 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 		migrate_enable();
 	}
 	deadline->guard.stack_soft = 0;
-	deadline->guard.stack_step = 0;
-	deadline->guard.stack_text = 0;
 	deadline->guard.stack_hard = 0;
 }
 

@@ -72,12 +72,12 @@ out:
 
 static void print_function(lua_State *L, const lua_Debug *ar, struct seq_buf *text)
 {
-	if (print_known(L, text))
-		return;
 	if (*ar->namewhat)
 		seq_buf_printf(text, "%s '%.*s'", ar->namewhat, NAME_MAX_SHOWN, ar->name);
 	else if (*ar->what == 'm')
 		seq_buf_printf(text, "main chunk");
+	else if (print_known(L, text))
+		return;
 	else if (*ar->what != 'C')
 		seq_buf_printf(text, "function <%s:%d>", ar->short_src, ar->linedefined);
 	else

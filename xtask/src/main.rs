@@ -11,6 +11,8 @@ mod command;
 mod debug;
 mod demo;
 mod dmesg;
+#[cfg(test)]
+mod docs;
 mod frame;
 mod fuzz;
 mod guest;
