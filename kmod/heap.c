@@ -155,7 +155,7 @@ static void *alloc(size_t size)
 {
 	gfp_t gfp = lunatik_gfp();
 
-	if (!gfpflags_allow_blocking(gfp) && lunatik_stack_left() < LUNATIK_STACK_ALLOC)
+	if (unlikely(lunatik_stack_left() < LUNATIK_STACK_ALLOC))
 		return NULL;
 	if (KEEPS && size <= SMALL_MAX)
 		size = class_size[class_of(size)];

@@ -34,17 +34,20 @@ void luaE_checkcstack(lua_State *L)
 	/* A finalizer, and so one of Lua's own: its memory would be lost. */
 	if (G(L)->gcstp & GCSTPGC)
 		return;
-	if (here < guard->stack_hard || getCcalls(L) >= LUNATIK_MAXCCALLS / 10 * 11)
-		luaD_errerr(L);
-	if (guard->overflowed)
+	if (guard->overflowed) {
+		if (here < guard->stack_hard || getCcalls(L) >= LUNATIK_MAXCCALLS / 10 * 11)
+			luaD_errerr(L);
 		return;
-	guard->overflowed = 1;
-	if (here < guard->stack_text) {
-		setsvalue2s(L, L->top.p, luaS_new(L, overflow));
-		L->top.p++;	/* EXTRA_STACK */
-		luaG_errormsg(L);
 	}
-	luaG_runerror(L, overflow);
+	guard->overflowed = 1;
+	if (here >= guard->stack_text)
+		luaG_runerror(L, overflow);
+	setsvalue2s(L, L->top.p, luaS_new(L, overflow));
+	L->top.p++;	/* EXTRA_STACK */
+	if (here >= guard->stack_hard)
+		luaG_errormsg(L);
+	/* A message handler would only fail, and hide this error. */
+	luaD_throw(L, LUA_ERRRUN);
 }
 
 void lunatik_cstack_check(lua_State *L)
