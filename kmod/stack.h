@@ -24,16 +24,16 @@
  *   RECLAIM	memory is taken without asking reclaim for it, which goes deep;
  *   SOFT	a script's call, or a library function with a large frame, is an
  *		error, "C stack overflow";
- *   KERNEL	nothing is sent or logged;
  *   TEXT	that error has no position, for there is no room to make the text;
+ *   KERNEL	nothing is sent or logged;
  *   HARD	what handles it, a message handler say, is an error too;
  *   ALLOC	there is no memory. The allocator's own way is the longest.
  */
 #define LUNATIK_STACK(bytes)	(LUNATIK_STACK_MARGIN + LUNATIK_FRAMES * (bytes))
 #define LUNATIK_STACK_RECLAIM	LUNATIK_STACK(6144)
 #define LUNATIK_STACK_SOFT	LUNATIK_STACK(3072)
+#define LUNATIK_STACK_TEXT	LUNATIK_STACK(2752)
 #define LUNATIK_STACK_KERNEL	LUNATIK_STACK(2560)
-#define LUNATIK_STACK_TEXT	LUNATIK_STACK(2432)
 #define LUNATIK_STACK_HARD	LUNATIK_STACK(2240)
 #define LUNATIK_STACK_ALLOC	LUNATIK_STACK(1408)
 
