@@ -241,10 +241,11 @@ fn names_of_functions_are_not_searched_for_ever() {
         .max_alloc(32 << 20)
         .create()
         .expect("a state");
-    lua(
-        &state,
-        "for i = 1, 300 do local t = {} for j = 1, 1000 do t['k' .. j] = i end package.loaded['m' .. i] = t end",
-    );
+    state
+        .call("for i = 1, 300 do local t = {} for j = 1, 1000 do t['k' .. j] = i end package.loaded['m' .. i] = t end")
+        .timeout(SOON)
+        .run()
+        .expect("it is filled");
     ends(&state, "while true do end");
     ends(
         &state,

@@ -20,6 +20,8 @@ use crate::{command, host};
 
 /// What is asked of the kernel's configuration.
 const FRAGMENT: &str = include_str!("../debug.config");
+/// What is mended in Debian's sources.
+const PATCH: &str = include_str!("../debug.patch");
 const PACKAGE: &str = "linux-source-6.12";
 
 /// The parts of the built sources that modules are built with.
@@ -36,7 +38,7 @@ const KEPT: &[&str] = &[
 /// Of what a kernel is made: another one is built where this differs.
 pub(crate) fn fingerprint() -> String {
     let mut hasher = DefaultHasher::new();
-    (PACKAGE, ARGUMENTS).hash(&mut hasher);
+    (PACKAGE, PATCH, ARGUMENTS).hash(&mut hasher);
     asked(FRAGMENT).for_each(|line| line.hash(&mut hasher));
     format!("{:016x}", hasher.finish())
 }
@@ -98,6 +100,16 @@ fn unpack(cache: &Cache, folder: &Path, source: &Path, step: &mut Step) -> Resul
             .arg(package.join(format!("usr/src/{PACKAGE}.tar.xz"))),
     )?;
     fs::remove_dir_all(package)?;
+    let patch = folder.join("debug.patch");
+    fs::write(&patch, PATCH)?;
+    command::output(
+        host::tool("patch")
+            .args(["-p1", "--fuzz=0", "-d"])
+            .arg(source)
+            .arg("-i")
+            .arg(&patch),
+    )?;
+    fs::remove_file(patch)?;
     Ok(())
 }
 
