@@ -4,8 +4,9 @@
 //! As with stock kernels, one that is in the cache stays, whatever Debian has by now.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -20,8 +21,15 @@ use crate::{command, host};
 
 /// What is asked of the kernel's configuration.
 const FRAGMENT: &str = include_str!("../debug.config");
-/// What is mended in Debian's sources.
-const PATCH: &str = include_str!("../debug.patch");
+/// A file of ours that goes into the kernel.
+const STACK_TRACES: &str = include_str!("../debug.stacktrace.c");
+/// The folder that it goes to.
+const ITS_FOLDER: &str = "arch/um/kernel";
+/// Its line of the makefile there, and what makes room for it: the functions that it replaces get other names.
+const ITS_RULES: &str = "
+obj-y += lunatik_stacktrace.o
+CFLAGS_stacktrace.o += -Dsave_stack_trace=slow_stack_trace -Dsave_stack_trace_tsk=slow_stack_trace_tsk
+";
 const PACKAGE: &str = "linux-source-6.12";
 
 /// The parts of the built sources that modules are built with.
@@ -38,7 +46,7 @@ const KEPT: &[&str] = &[
 /// Of what a kernel is made: another one is built where this differs.
 pub(crate) fn fingerprint() -> String {
     let mut hasher = DefaultHasher::new();
-    (PACKAGE, PATCH, ARGUMENTS).hash(&mut hasher);
+    (PACKAGE, STACK_TRACES, ITS_RULES, ARGUMENTS).hash(&mut hasher);
     asked(FRAGMENT).for_each(|line| line.hash(&mut hasher));
     format!("{:016x}", hasher.finish())
 }
@@ -100,16 +108,10 @@ fn unpack(cache: &Cache, folder: &Path, source: &Path, step: &mut Step) -> Resul
             .arg(package.join(format!("usr/src/{PACKAGE}.tar.xz"))),
     )?;
     fs::remove_dir_all(package)?;
-    let patch = folder.join("debug.patch");
-    fs::write(&patch, PATCH)?;
-    command::output(
-        host::tool("patch")
-            .args(["-p1", "--fuzz=0", "-d"])
-            .arg(source)
-            .arg("-i")
-            .arg(&patch),
-    )?;
-    fs::remove_file(patch)?;
+    let place = source.join(ITS_FOLDER);
+    fs::write(place.join("lunatik_stacktrace.c"), STACK_TRACES)?;
+    let mut makefile = File::options().append(true).open(place.join("Makefile"))?;
+    makefile.write_all(ITS_RULES.as_bytes())?;
     Ok(())
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum Frame {
     Ready,
     /// From the guest: it could not start, for this reason.
     Failed(String),
+    /// From the guest: it has read so many bytes more of what was sent.
+    Taken(u32),
     /// From the guest: the command's standard output.
     Output(Vec<u8>),
     /// From the guest: the command's standard error.
@@ -49,6 +51,7 @@ impl Frame {
             Self::Resize(size) => (b'W', &encode(*size)),
             Self::Ready => (b'+', &[]),
             Self::Failed(reason) => (b'-', reason.as_bytes()),
+            Self::Taken(count) => (b't', &count.to_le_bytes()),
             Self::Output(data) => (b'o', data),
             Self::Error(data) => (b'e', data),
             Self::Exit(status) => (b'x', &status.to_le_bytes()),
@@ -100,6 +103,7 @@ impl Frame {
             b'W' => Self::Resize(decode(data)?),
             b'+' => Self::Ready,
             b'-' => Self::Failed(text()?),
+            b't' => Self::Taken(u32::from_le_bytes(data.try_into().ok()?)),
             b'o' => Self::Output(data.to_vec()),
             b'e' => Self::Error(data.to_vec()),
             b'x' => Self::Exit(i32::from_le_bytes(data.try_into().ok()?)),
@@ -145,6 +149,7 @@ mod tests {
             Frame::Resize(size),
             Frame::Ready,
             Frame::Failed("why".to_owned()),
+            Frame::Taken(1 << 20),
             Frame::Output(vec![7; MAX_DATA]),
             Frame::Error(Vec::new()),
             Frame::Exit(-3),

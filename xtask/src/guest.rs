@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -62,7 +63,7 @@ pub(crate) enum Failure {
 /// A running VM; it ends when this is dropped.
 pub(crate) struct Guest {
     _process: Process,
-    port: Arc<Mutex<UnixStream>>,
+    port: Arc<Mutex<Port>>,
     events: Receiver<Event>,
     sender: SyncSender<Event>,
     log: Log,
@@ -86,6 +87,32 @@ enum Next {
     Other,
     /// No event before the deadline.
     Late,
+}
+
+/// The port of the frames to the guest, which never holds more than it has room for.
+struct Port {
+    stream: UnixStream,
+    room: usize,
+    /// What was sent and, as far as we have been told, not read.
+    under_way: usize,
+    taken: Receiver<u32>,
+}
+
+impl Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        while self.under_way == self.room {
+            let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+            self.under_way -= self.taken.recv().map_err(gone)? as usize;
+        }
+        let fits = bytes.len().min(self.room - self.under_way);
+        let count = self.stream.write(&bytes[..fits])?;
+        self.under_way += count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// Where a command's output goes.
@@ -114,13 +141,19 @@ impl Guest {
     pub(crate) fn await_ready(process: Process, ports: Ports, log: Log) -> Result<Self> {
         // Bounded: who reads our output slowly slows the guest, not fills our memory.
         let (sender, events) = sync_channel(64);
-        let port = Arc::new(Mutex::new(ports.frames.try_clone()?));
-        watch_frames(ports.frames, sender.clone());
+        let (tell_taken, taken) = channel();
+        let port = Port {
+            stream: ports.frames.try_clone()?,
+            room: ports.room,
+            under_way: 0,
+            taken,
+        };
+        watch_frames(ports.frames, sender.clone(), tell_taken);
         watch_log(ports.log, sender.clone());
         watch_interrupts(sender.clone())?;
         let mut guest = Self {
             _process: process,
-            port,
+            port: Arc::new(Mutex::new(port)),
             events,
             sender,
             log,
@@ -158,8 +191,10 @@ impl Guest {
         limit: Option<Duration>,
     ) -> Result<i32> {
         self.send(&Frame::Run(command.to_owned(), true))?;
-        self.forward_input(None);
-        self.attend(sink, limit)
+        let unwanted = self.forward_input(None);
+        let status = self.attend(sink, limit);
+        unwanted.store(true, Relaxed);
+        status
     }
 
     /// Gives a shell on our terminal and then its status.
@@ -284,9 +319,11 @@ impl Guest {
         Ok(send(&self.port, frame)?)
     }
 
-    /// Sends our standard input to the guest; `escape` is told when the escape key is in it.
-    fn forward_input(&self, escape: Option<SyncSender<Event>>) {
+    /// Sends our standard input to the guest, until the result is set; `escape` is told when the escape key is in it.
+    fn forward_input(&self, escape: Option<SyncSender<Event>>) -> Arc<AtomicBool> {
         let port = Arc::clone(&self.port);
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let is_unwanted = Arc::clone(&unwanted);
         thread::spawn(move || {
             let mut data = vec![0; MAX_DATA];
             loop {
@@ -295,23 +332,31 @@ impl Guest {
                 if let Some(escape) = escape.as_ref().filter(|_| data[..count].contains(&ESCAPE)) {
                     let _ = escape.send(Event::Interrupt);
                 }
-                if send(&port, &Frame::Input(data[..count].to_vec())).is_err() || count == 0 {
+                if is_unwanted.load(Relaxed)
+                    || send(&port, &Frame::Input(data[..count].to_vec())).is_err()
+                    || count == 0
+                {
                     return;
                 }
             }
         });
+        unwanted
     }
 }
 
-fn send(port: &Mutex<UnixStream>, frame: &Frame) -> io::Result<()> {
+fn send(port: &Mutex<Port>, frame: &Frame) -> io::Result<()> {
     frame.write(&mut *port.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn watch_frames(mut port: UnixStream, sender: SyncSender<Event>) {
+fn watch_frames(mut port: UnixStream, sender: SyncSender<Event>, taken: Sender<u32>) {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         while let Ok(Some(frame)) = Frame::read(&mut port, &mut bytes) {
-            if sender.send(Event::Frame(frame)).is_err() {
+            let told = match frame {
+                Frame::Taken(count) => taken.send(count).is_ok(),
+                other => sender.send(Event::Frame(other)).is_ok(),
+            };
+            if !told {
                 return;
             }
         }
@@ -453,5 +498,47 @@ impl Log {
 
     fn tail(&self) -> String {
         self.lines[self.lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_under_way_than_there_is_room_for() {
+        let (stream, mut guest) = UnixStream::pair().unwrap();
+        let (tell_taken, taken) = channel();
+        let mut port = Port {
+            stream,
+            room: 8,
+            under_way: 0,
+            taken,
+        };
+        let sender = thread::spawn(move || port.write_all(b"0123456789abcdefghij"));
+        let mut received: Vec<u8> = Vec::new();
+        while received.len() < 20 {
+            let mut bytes = [0; 20];
+            let count = guest.read(&mut bytes).unwrap();
+            assert!(count <= 8, "{count}");
+            received.extend(&bytes[..count]);
+            tell_taken.send(u32::try_from(count).unwrap()).unwrap();
+        }
+        assert_eq!(received, *b"0123456789abcdefghij");
+        sender.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_room_hears_that_the_guest_is_gone() {
+        let (stream, _guest) = UnixStream::pair().unwrap();
+        let (tell_taken, taken) = channel();
+        drop(tell_taken);
+        let mut port = Port {
+            stream,
+            room: 8,
+            under_way: 0,
+            taken,
+        };
+        assert!(port.write_all(b"0123456789").is_err());
     }
 }

@@ -83,7 +83,6 @@ const DEBUG_KERNEL: &[Need] = &[
     program("bc", "bc"),
     program("bison", "bison"),
     program("flex", "flex"),
-    program("patch", "patch"),
     file("libc6-dev", "/usr/include/stdio.h"),
 ];
 

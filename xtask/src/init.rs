@@ -5,7 +5,7 @@
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -59,11 +59,11 @@ fn serve() -> Result<()> {
         mount(kind, target, kind, MountFlags::empty(), None)
             .with_context(|| format!("cannot mount {target}"))?;
     }
-    let mut port = open_port()?;
+    let mut port = Port::open()?;
     if let Err(error) = prepare() {
         Frame::Failed(format!("{error:#}")).write(&mut port)?;
         // Powering off at once could lose the message.
-        return wait_for_hangup(&mut port);
+        return port.wait_for_hangup();
     }
     let (ended, child_ended) = UnixStream::pair()?;
     ended.set_nonblocking(true)?;
@@ -78,10 +78,46 @@ fn serve() -> Result<()> {
     .serve()
 }
 
-fn open_port() -> Result<File> {
-    match env::var_os(SERIAL_LINE) {
-        Some(device) => open_serial_line(Path::new(&device)),
-        None => open_virtio_port(),
+/// The port of the frames; the host is told of what was read from it.
+struct Port(File);
+
+impl Port {
+    fn open() -> Result<Self> {
+        let file = match env::var_os(SERIAL_LINE) {
+            Some(device) => open_serial_line(Path::new(&device)),
+            None => open_virtio_port(),
+        };
+        Ok(Self(file?))
+    }
+
+    fn wait_for_hangup(&mut self) -> Result<()> {
+        while self.read(&mut [0; 64])? > 0 {}
+        Ok(())
+    }
+}
+
+impl Read for Port {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(bytes)?;
+        let taken = u32::try_from(count).map_err(io::Error::other)?;
+        Frame::Taken(taken).write(&mut self.0)?;
+        Ok(count)
+    }
+}
+
+impl Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -136,13 +172,8 @@ fn call(program: &str, arguments: &[&str]) -> Result<()> {
     crate::command::output(environment(Command::new(program).args(arguments))).map(drop)
 }
 
-fn wait_for_hangup(port: &mut File) -> Result<()> {
-    while port.read(&mut [0; 64])? > 0 {}
-    Ok(())
-}
-
 struct Session {
-    port: File,
+    port: Port,
     /// What came over the port and is not yet a whole frame.
     received: Vec<u8>,
     /// Readable when a child has ended.
@@ -392,7 +423,7 @@ fn environment(command: &mut Command) -> &mut Command {
 fn relay(
     stream: &mut Option<OwnedFd>,
     frame: fn(Vec<u8>) -> Frame,
-    port: &mut File,
+    port: &mut Port,
 ) -> Result<bool> {
     let Some(source) = stream else {
         return Ok(false);

@@ -27,6 +27,8 @@ pub(crate) struct Machine<'a> {
 /// Our ends of the lines to the guest.
 pub(crate) struct Ports {
     pub(crate) frames: UnixStream,
+    /// How much may be on its way to the guest that it has not read, in bytes.
+    pub(crate) room: usize,
     pub(crate) log: File,
 }
 

@@ -19,6 +19,9 @@ use crate::machine::{Machine, Ports, Process, kernel_parameters};
 const CPU: &str =
     "qemu64,+smep,+smap,+umip,+fsgsbase,+rdrand,+rdseed,+ssse3,+sse4.1,+sse4.2,+popcnt";
 
+/// How much the port of the frames may hold that the guest has not read, which is as much as it likes.
+const PORT_ROOM: usize = 1 << 20;
+
 /// Starts QEMU with its sockets in `folder`.
 pub(crate) fn start(machine: &Machine, folder: &Path) -> Result<(Process, Ports)> {
     let frames = folder.join("frames");
@@ -65,6 +68,7 @@ pub(crate) fn start(machine: &Machine, folder: &Path) -> Result<(Process, Ports)
     let [frames, log] = listeners.map(|listener| accept(&listener, &mut process, &complaints));
     let ports = Ports {
         frames: frames?,
+        room: PORT_ROOM,
         log: File::from(OwnedFd::from(log?)),
     };
     Ok((process, ports))

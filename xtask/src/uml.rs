@@ -16,6 +16,9 @@ use crate::machine::{Machine, Ports, Process, kernel_parameters};
 
 /// How much of its log the kernel can write while we are busy; more would be lost, for it does not wait.
 const LOG_ROOM: usize = 1 << 20;
+/// How much the line of the frames takes: where 3968 bytes wait to be read (`drivers/tty/n_tty.c`), it is
+/// deactivated, and then nothing activates it again (`arch/um/drivers/line.c`).
+const LINE_ROOM: usize = 2048;
 
 /// Starts the kernel, which keeps what it needs while it boots in `folder`.
 pub(crate) fn start(machine: &Machine, folder: &Path) -> Result<(Process, Ports)> {
@@ -47,7 +50,12 @@ pub(crate) fn start(machine: &Machine, folder: &Path) -> Result<(Process, Ports)
         .stderr(console);
     let process = Process::spawn(&mut command)?;
     let log = File::from(OwnedFd::from(log));
-    Ok((process, Ports { frames, log }))
+    let ports = Ports {
+        frames,
+        room: LINE_ROOM,
+        log,
+    };
+    Ok((process, ports))
 }
 
 /// A folder for a file of `memory` MiB: in memory where it can be, else `otherwise`, on a disk.
