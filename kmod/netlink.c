@@ -236,12 +236,13 @@ static int link_new(struct lunatik_state *state, const struct lunatik_peer *peer
 		    struct genl_info *info)
 {
 	struct lunatik_net *lnet = state->lnet;
+	bool subscriber = false;
 	int err;
 
 	mutex_lock(&lnet->lock);
 	err = lunatik_state_link(state);
 	if (!err) {
-		err = lunatik_session_ref(state, peer, false);
+		err = lunatik_session_ref(state, peer, &subscriber);
 		if (err)
 			lunatik_state_unlink(state);
 		else
@@ -359,9 +360,24 @@ static int do_close(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+static int drop_reference(struct lunatik_state *state, const struct lunatik_peer *peer, bool unsub)
+{
+	struct lunatik_net *lnet = state->lnet;
+	bool last;
+	int err;
+
+	mutex_lock(&lnet->lock);
+	err = lunatik_session_unref(state, peer, unsub, &last);
+	mutex_unlock(&lnet->lock);
+	if (last)
+		lunatik_state_put(state);
+	return err;
+}
+
 static int getstate(struct sk_buff *skb, struct genl_info *info)
 {
 	struct lunatik_peer peer = peer_of(skb);
+	bool subscriber = get_flags(info) & LUNATIK_F_SUBSCRIBE;
 	struct lunatik_state *state = find_for(info);
 	struct lunatik_reply reply;
 	struct lunatik_net *lnet;
@@ -379,7 +395,7 @@ static int getstate(struct sk_buff *skb, struct genl_info *info)
 	if (state->closing)
 		err = refuse(info->extack, NULL, -ENOENT, "no such state in this namespace");
 	else
-		err = lunatik_session_ref(state, &peer, get_flags(info) & LUNATIK_F_SUBSCRIBE);
+		err = lunatik_session_ref(state, &peer, &subscriber);
 	mutex_unlock(&lnet->lock);
 	if (err == -EDQUOT)
 		NL_SET_ERR_MSG(info->extack,
@@ -391,6 +407,9 @@ static int getstate(struct sk_buff *skb, struct genl_info *info)
 	}
 	err = put_description(lunatik_reply_skb(&reply), state);
 	err = lunatik_reply_send(&reply, err);
+	/* Who cannot be told of the reference does not get one; with the state it is gone anyway. */
+	if (err)
+		drop_reference(state, &peer, subscriber);
 out:
 	lunatik_state_put(state);
 	return err;
@@ -400,18 +419,11 @@ static int putstate(struct sk_buff *skb, struct genl_info *info)
 {
 	struct lunatik_peer peer = peer_of(skb);
 	struct lunatik_state *state = find_for(info);
-	struct lunatik_net *lnet;
-	bool last;
 	int err;
 
 	if (IS_ERR(state))
 		return PTR_ERR(state);
-	lnet = state->lnet;
-	mutex_lock(&lnet->lock);
-	err = lunatik_session_unref(state, &peer, &last);
-	mutex_unlock(&lnet->lock);
-	if (last)
-		lunatik_state_put(state);
+	err = drop_reference(state, &peer, false);
 	lunatik_state_put(state);
 	if (err)
 		return refuse(info->extack, NULL, -EINVAL,

@@ -87,16 +87,23 @@ static void subscribe(struct ref *ref)
 	spin_unlock_bh(&state->subscribers_lock);
 }
 
-static void ref_free(struct ref *ref)
+static void unsubscribe(struct ref *ref)
 {
 	struct lunatik_state *state = ref->state;
 
 	spin_lock_bh(&state->subscribers_lock);
 	if (!list_empty(&ref->subscriber)) {
-		list_del(&ref->subscriber);
+		list_del_init(&ref->subscriber);
 		state->nsubscribers--;
 	}
 	spin_unlock_bh(&state->subscribers_lock);
+}
+
+static void ref_free(struct ref *ref)
+{
+	struct lunatik_state *state = ref->state;
+
+	unsubscribe(ref);
 	state->nrefs -= ref->count;
 	list_del(&ref->in_state);
 	list_del(&ref->in_session);
@@ -104,7 +111,7 @@ static void ref_free(struct ref *ref)
 }
 
 int lunatik_session_ref(struct lunatik_state *state, const struct lunatik_peer *peer,
-			bool subscriber)
+			bool *subscriber)
 {
 	struct lunatik_net *lnet = state->lnet;
 	struct session *session;
@@ -112,9 +119,9 @@ int lunatik_session_ref(struct lunatik_state *state, const struct lunatik_peer *
 
 	lockdep_assert_held(&lnet->lock);
 	ref = find_ref(state, peer);
-	subscriber = subscriber && (!ref || list_empty(&ref->subscriber));
+	*subscriber = *subscriber && (!ref || list_empty(&ref->subscriber));
 	if (state->nrefs == U32_MAX ||
-	    (subscriber && state->nsubscribers >= LUNATIK_SUBSCRIBERS_MAX))
+	    (*subscriber && state->nsubscribers >= LUNATIK_SUBSCRIBERS_MAX))
 		return -EDQUOT;
 	if (!ref) {
 		session = find(lnet, peer) ?: session_new(lnet, peer);
@@ -134,7 +141,7 @@ int lunatik_session_ref(struct lunatik_state *state, const struct lunatik_peer *
 	ref->control = peer->control;
 	ref->count++;
 	state->nrefs++;
-	if (subscriber)
+	if (*subscriber)
 		subscribe(ref);
 	return 0;
 }
@@ -147,7 +154,8 @@ static bool unlink_if_last(struct lunatik_state *state)
 	return true;
 }
 
-int lunatik_session_unref(struct lunatik_state *state, const struct lunatik_peer *peer, bool *last)
+int lunatik_session_unref(struct lunatik_state *state, const struct lunatik_peer *peer,
+			  bool unsub, bool *last)
 {
 	struct session *session;
 	struct ref *ref;
@@ -158,6 +166,8 @@ int lunatik_session_unref(struct lunatik_state *state, const struct lunatik_peer
 	if (!ref)
 		return -ENOENT;
 	if (ref->count > 1) {
+		if (unsub)
+			unsubscribe(ref);
 		ref->count--;
 		state->nrefs--;
 		return 0;

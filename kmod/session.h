@@ -22,17 +22,21 @@ struct lunatik_peer {
 
 /*
  * Gives the peer one more reference to a linked state, and makes it a subscriber
- * if asked to. Under lnet->lock. -ENOMEM.
+ * if asked to: *subscriber then tells whether it was none before. Under
+ * lnet->lock. -ENOMEM; -EDQUOT with all the references or subscribers that a state
+ * may have.
  */
 int lunatik_session_ref(struct lunatik_state *state, const struct lunatik_peer *peer,
-			bool subscriber);
+			bool *subscriber);
 
 /*
- * Takes one reference from the peer; with the last one its subscription goes,
- * too. Under lnet->lock. -ENOENT when it has none. An ephemeral state without
- * references is unlinked: true in *last, and the caller puts the tables' use.
+ * Takes one reference from the peer; its subscription goes, too, if asked to or
+ * with the last reference. Under lnet->lock. -ENOENT when it has none. An ephemeral
+ * state without references is unlinked: true in *last, and the caller puts the
+ * tables' use.
  */
-int lunatik_session_unref(struct lunatik_state *state, const struct lunatik_peer *peer, bool *last);
+int lunatik_session_unref(struct lunatik_state *state, const struct lunatik_peer *peer,
+			  bool unsub, bool *last);
 
 /* Whether anyone but the peer's client holds the state. Under lnet->lock. */
 bool lunatik_session_others(const struct lunatik_state *state, const struct lunatik_peer *peer);

@@ -196,7 +196,8 @@ impl Channel {
             _ => Wait::Forever,
         };
         loop {
-            let Some(length) = self.socket.receive(&mut self.receive, wait)? else {
+            let received = self.socket.receive(&mut self.receive, wait);
+            let Some(length) = received.map_err(unanswered)? else {
                 return state.end();
             };
             for message in Messages(&self.receive[..length]) {
@@ -251,6 +252,18 @@ impl Channel {
                 return Ok(found);
             }
         }
+    }
+}
+
+/// What was lost is the answer: one request at a time never fills the socket, so
+/// the kernel had no memory for it.
+fn unanswered(error: Error) -> Error {
+    match error {
+        Error::Lost => Error::refuse(
+            libc::ENOBUFS,
+            "the kernel had no memory for its answer: whether it did what was asked is not known",
+        ),
+        error => error,
     }
 }
 

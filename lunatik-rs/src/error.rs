@@ -98,7 +98,8 @@ pub enum ErrorKind {
     /// No such network namespace, or (EXDEV) the calling thread has left the
     /// session's.
     NoNamespace,
-    /// ENOBUFS: messages were lost.
+    /// ENOBUFS: messages were lost. From a request: the kernel had no memory for its
+    /// answer, and it may have been carried out or not.
     Lost,
     /// A listing kept changing.
     Inconsistent,

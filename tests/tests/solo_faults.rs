@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lunatik::ErrorKind;
 use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C, lunatik_flag as F, lunatik_value as V};
 use lunatik_tests::{
     AllFail, Answer, Fault, Faults, Message, NLM_F_DUMP, Netns, Raw, Reply, eventually, run, tell,
@@ -1082,4 +1083,41 @@ fn sweep_all() {
     module(&faults, &mut tally);
     tell!("{} points in {} operations", tally.points, tally.operations);
     assert!(tally.failures.is_empty(), "{:#?}", tally.failures);
+}
+
+#[test]
+fn a_lost_answer_leaves_the_outcome_open_and_says_so() {
+    let Some(faults) = Faults::open() else {
+        tell!("SKIPPED: this kernel (no CONFIG_FAILSLAB) lets no allocation fail on purpose");
+        return;
+    };
+    let netns = Netns::new();
+    let session = netns.session();
+    let mut lost = 0;
+    for nth in 1.. {
+        let state = session.new_state("s").create().expect("a state");
+        let (closed, injected) = faults.inject(Fault::Nth(nth), || state.close());
+        if !injected {
+            closed.expect("nothing failed");
+            break;
+        }
+        if let Err(error) = closed {
+            // To send and to read the request takes memory, too.
+            let kinds = [ErrorKind::Io, ErrorKind::OutOfMemory, ErrorKind::Lost];
+            assert!(kinds.contains(&error.kind()), "{error:?}");
+            if error.kind() == ErrorKind::Lost {
+                lost += 1;
+                assert_eq!(
+                    error.to_string(),
+                    "the kernel had no memory for its answer: whether it did what was asked \
+                     is not known (ENOBUFS)"
+                );
+            }
+        }
+        // Done or not: it can be found out.
+        for state in session.states().expect("a list") {
+            session.state(&state.name).close().expect("it closes");
+        }
+    }
+    assert!(lost > 0);
 }

@@ -2,9 +2,15 @@
 //! Messages that no client library would send: each is refused with an errno
 //! and a text, and changes nothing.
 
+use std::os::fd::{AsFd, AsRawFd};
+
 use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C, lunatik_flag as F, lunatik_value as V};
 use lunatik_tests::{Answer, Message, NLM_F_DUMP, Netns, Raw, integer, lua};
-use nix::libc;
+use nix::{
+    errno::Errno,
+    libc,
+    sys::socket::{MsgFlags, recv, setsockopt, sockopt::RcvBuf},
+};
 
 /// Fails unless `message` is refused so, by a text or a pointer that tells of
 /// the attribute.
@@ -685,6 +691,45 @@ fn a_socket_may_close_before_its_answer() {
     lunatik_tests::eventually("the references are gone", || {
         lunatik_tests::references(&state) == 1
     });
+}
+
+#[test]
+fn who_cannot_be_told_of_a_reference_has_none() {
+    let netns = Netns::new();
+    let state = netns.state("fw");
+    let mut deaf = netns.raw();
+    // As little as the kernel allows, which the first ACKs fill.
+    setsockopt(&deaf, RcvBuf, &0).expect("a smaller buffer");
+    let reference = Message::new(C::LUNATIK_CMD_GETSTATE).name("fw");
+    let subscribe = F::LUNATIK_F_SUBSCRIBE.0;
+    let subscription = reference.clone().u32(A::LUNATIK_A_FLAGS, subscribe);
+    for _ in 0..20 {
+        deaf.send(&reference);
+    }
+    deaf.send(&subscription);
+    let mut told = 0;
+    let mut buffer = [0; 4096];
+    loop {
+        match recv(
+            deaf.as_fd().as_raw_fd(),
+            &mut buffer,
+            MsgFlags::MSG_DONTWAIT,
+        ) {
+            // Something was lost.
+            Err(Errno::ENOBUFS) => {}
+            Err(Errno::EAGAIN) => break,
+            Err(error) => panic!("{error}"),
+            Ok(length) => {
+                let error = u16::from_ne_bytes([buffer[4], buffer[5]]) == 2;
+                told += u32::from(!error && length > 0);
+            }
+        }
+    }
+    assert!((1..20).contains(&told), "{told}");
+    let description = state.description().expect("a description");
+    // That of who made the state, and that which the description took.
+    assert_eq!(description.references, 2 + told);
+    assert_eq!(description.subscribers, 0);
 }
 
 #[test]
