@@ -10,7 +10,7 @@ fn state(netns: &Netns) -> State {
     netns
         .session()
         .new_state("deep")
-        .max_alloc(16 << 20)
+        .max_alloc(8 << 20)
         .timeout(Duration::from_secs(10))
         .create()
         .expect("a state")

@@ -68,8 +68,7 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    /// The stock kernels.
-    pub(crate) const STOCK: [Self; 2] = [Self::V6_12, Self::V6_1];
+    pub(crate) const ALL: [Self; 3] = [Self::V6_12, Self::V6_1, Self::Debug];
 
     /// Whether this is the kernel with the checkers.
     pub(crate) fn is_debug(self) -> bool {
@@ -84,6 +83,11 @@ impl Version {
             "{cpus} CPUs: the debug kernel is user-mode Linux, which has one only"
         );
         Ok(cpus)
+    }
+
+    /// The memory of a guest that runs all tests, in MiB. What the checkers note of each block is more than the block.
+    pub(crate) fn test_memory(self) -> u32 {
+        if self.is_debug() { 2048 } else { 1024 }
     }
 
     fn name(self) -> &'static str {

@@ -65,7 +65,7 @@ enum Task {
     },
     /// Run every test, on this machine and in VMs
     Test {
-        /// The kernels to test on [default: the stock ones]
+        /// The kernels to test on [default: all]
         #[arg(long)]
         kernel: Vec<Version>,
         /// The same as --kernel debug
@@ -158,7 +158,7 @@ fn run(task: Task) -> Result<i32> {
                 kernels.push(Version::Debug);
             }
             if kernels.is_empty() {
-                kernels.extend(Version::STOCK);
+                kernels.extend(Version::ALL);
             }
             test::run(&kernels, filter.as_deref())
         }

@@ -144,7 +144,7 @@ fn boot(kernel: &Kernel, installed: &[(String, PathBuf)]) -> Result<Guest> {
     let examples = host::workspace()?.join("examples");
     let mut vm = Vm::new(kernel)
         .smp(kernel.version.cpus(None, 2)?)
-        .memory(1024)
+        .memory(kernel.version.test_memory())
         .file(&examples)?
         .file(&kmod::build(&kernel.headers(), Module::Probe)?)?;
     for (place, path) in installed {
