@@ -11,7 +11,7 @@ fn state(netns: &Netns) -> State {
         .session()
         .new_state("deep")
         .max_alloc(8 << 20)
-        .timeout(Duration::from_secs(10))
+        .timeout(Duration::from_secs(40))
         .create()
         .expect("a state")
 }

@@ -515,7 +515,7 @@ mod tests {
             under_way: 0,
             taken,
         };
-        let sender = thread::spawn(move || port.write_all(b"0123456789abcdefghij"));
+        let sender = thread::spawn(move || port.write_all(b"0123456789abcdefghij").map(|()| port));
         let mut received: Vec<u8> = Vec::new();
         while received.len() < 20 {
             let mut bytes = [0; 20];
