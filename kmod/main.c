@@ -3,7 +3,7 @@
 #include <net/genetlink.h>
 #include <uapi/linux/lunatik.h>
 
-#include "lib/lib.h"
+#include "lua/pointer.h"
 #include "netlink.h"
 #include "netns.h"
 #include "session.h"
@@ -13,7 +13,7 @@ static int __init lunatik_init(void)
 {
 	int err;
 
-	lunatik_lib_init();
+	lunatik_pointer_init();
 	err = lunatik_state_init();
 	if (err)
 		return err;

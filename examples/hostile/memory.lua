@@ -1,4 +1,4 @@
--- Takes all memory, a table at a time.
+-- Takes all memory, a kilobyte at a time.
 -- Ends in: not enough memory
 local t = {}
-while true do t[#t + 1] = {} end
+while true do t[#t + 1] = ("x"):rep(1000) .. #t end

@@ -9,6 +9,7 @@
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/seq_buf.h>
+#include <linux/siphash.h>
 #include <net/genetlink.h>
 
 #include "kernel.h"
@@ -96,6 +97,11 @@ u32 get_random_u32(void)
 u64 get_random_u64(void)
 {
 	return test_random();
+}
+
+u64 siphash_1u64(u64 first, const siphash_key_t *key)
+{
+	return (first ^ key->key[0]) * (key->key[1] | 1);
 }
 
 void get_random_bytes(void *bytes, size_t len)

@@ -8,6 +8,7 @@
 #include "event.h"
 #include "kernel.h"
 #include "lib/lib.h"
+#include "lua/pointer.h"
 #include "module.h"
 #include "netlink.h"
 #include "reply.h"
@@ -86,7 +87,7 @@ struct lunatik_state *host_state_new(u32 max_alloc)
 
 	CHECK(state);
 	if (!initialized)
-		lunatik_lib_init();
+		lunatik_pointer_init();
 	initialized = true;
 	state->lnet = &host_lnet;
 	state->timeout = 1000000;

@@ -8,9 +8,6 @@
 
 struct lunatik_state;
 
-/* Once, before the first state. */
-void lunatik_lib_init(void);
-
 /* A fresh lua_State in the state's heap. May sleep. NULL without memory. */
 lua_State *lunatik_lib_newstate(struct lunatik_state *state);
 

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <linux/cache.h>
-#include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/random.h>
 
 #include "../state.h"
 #include "lib.h"
-
-/* See lua/table_config.h. */
-unsigned long lunatik_pointer_key[2] __ro_after_init;
 
 static const luaL_Reg libraries[] = {
 	{ LUA_GNAME,		luaopen_base },
@@ -64,10 +59,4 @@ lua_State *lunatik_lib_newstate(struct lunatik_state *state)
 	/* Most runs leave young garbage only: a chunk, its function, their strings. */
 	lua_gc(L, LUA_GCGEN);
 	return L;
-}
-
-void __init lunatik_lib_init(void)
-{
-	get_random_bytes(lunatik_pointer_key, sizeof(lunatik_pointer_key));
-	lunatik_pointer_key[1] |= 1;
 }

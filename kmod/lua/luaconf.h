@@ -70,7 +70,8 @@ long long lunatik_nofloat(struct lua_State *L, const char *what);
 
 /* libc */
 #define l_sprintf(s, sz, f, i)	snprintf(s, sz, f, i)
-#define lua_pointer2str(buff, sz, p)	snprintf(buff, sz, "%p", p)
+const void *lunatik_hidden_pointer(const void *pointer);
+#define lua_pointer2str(buff, sz, p)	snprintf(buff, sz, "%p", lunatik_hidden_pointer(p))
 #define lua_getlocaledecpoint()	'.'
 #define l_strcoll		strcmp
 #define lua_writestring(s, l)	((void)(s), (void)(l))

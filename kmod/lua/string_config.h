@@ -52,6 +52,9 @@ static inline int lunatik_written(int len, size_t size)
 #define l_sprintf(s, sz, f, i) \
 	lunatik_written(snprintf(s, sz, lunatik_with_precision(f), i), sz)
 
+/* string.format("%p") */
+#define lua_topointer(L, index)	lunatik_hidden_pointer(lua_topointer(L, index))
+
 /* string.rep() */
 #define memcpy(d, s, n)		(lunatik_poll_here(), memcpy(d, s, n))
 

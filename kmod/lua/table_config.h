@@ -10,8 +10,7 @@
 #include "lprefix.h"
 #include "llimits.h"
 
-/* Random, the second one odd; set when the module is loaded. */
-extern unsigned long lunatik_pointer_key[2];
+#include "pointer.h"
 
 #undef point2uint
 #define point2uint(p) \

@@ -8,6 +8,8 @@ use std::{
     path::Path,
 };
 
+use crate::module_addresses;
+
 const SETTINGS: &str = "/sys/kernel/debug";
 const CACHES: &str = "/sys/kernel/slab";
 
@@ -146,17 +148,11 @@ impl AllFail {
     /// Begins with it.
     #[expect(clippy::new_without_default, reason = "it makes something outside")]
     pub fn new() -> Self {
-        let modules = fs::read_to_string("/proc/modules").expect("a list");
-        let module = modules.lines().find(|line| line.starts_with("lunatik "));
-        let mut fields = module.expect("the module").split(' ');
-        let size: u64 = fields.nth(1).expect("a size").parse().expect("a size");
-        let start = fields.nth(3).expect("an address");
-        let start = start.strip_prefix("0x").expect("a number");
-        let start = u64::from_str_radix(start, 16).expect("a number");
+        let module = module_addresses();
         for kind in ["failslab", "fail_page_alloc"] {
             set(&format!("{kind}/stacktrace-depth"), "32");
-            set(&format!("{kind}/require-start"), &start.to_string());
-            set(&format!("{kind}/require-end"), &(start + size).to_string());
+            set(&format!("{kind}/require-start"), &module.start.to_string());
+            set(&format!("{kind}/require-end"), &module.end.to_string());
             set(&format!("{kind}/space"), "0");
             set(&format!("{kind}/times"), "-1");
             set(&format!("{kind}/task-filter"), "N");

@@ -6,6 +6,7 @@ use std::{
     fmt::Debug,
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
+    ops::Range,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
@@ -387,6 +388,18 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(start.elapsed() < SOON, "it did not come: {what}");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Where the module's code and data are.
+pub fn module_addresses() -> Range<u64> {
+    let modules = fs::read_to_string("/proc/modules").expect("a list");
+    let module = modules.lines().find(|line| line.starts_with("lunatik "));
+    let mut fields = module.expect("the module").split(' ');
+    let size: u64 = fields.nth(1).expect("a size").parse().expect("a size");
+    let start = fields.nth(3).expect("an address");
+    let start = start.strip_prefix("0x").expect("a number");
+    let start = u64::from_str_radix(start, 16).expect("a number");
+    start..start + size
 }
 
 /// The references that sessions have to a state, without the one that asking takes.

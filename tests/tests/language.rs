@@ -2,7 +2,7 @@
 //! Lua as scripts in the kernel have it.
 
 use lunatik::ErrorKind;
-use lunatik_tests::{Netns, SOON, holds, integer, lua, lua_error, string};
+use lunatik_tests::{Netns, SOON, holds, integer, lua, lua_error, module_addresses, string};
 
 #[test]
 fn numerals_with_a_fraction_or_exponent_do_not_compile() {
@@ -420,6 +420,8 @@ fn addresses_of_the_kernel_are_never_shown() {
             u64::from_str_radix(digits, 16).unwrap_or_else(|e| panic!("{code}: {text}: {e}"));
         // Kernel memory is in the upper half; a hashed pointer has 32 bits.
         assert!(u32::try_from(number).is_ok(), "{code}: {text}");
+        // Not so the memory of user-mode Linux, but we know where `print` is.
+        assert!(!module_addresses().contains(&number), "{code}: {text}");
         seen.push(number);
     }
     seen.sort_unstable();

@@ -10,8 +10,8 @@ fn state(netns: &Netns) -> State {
     netns
         .session()
         .new_state("deep")
-        .max_alloc(8 << 20)
-        .timeout(Duration::from_secs(40))
+        .max_alloc(4 << 20)
+        .timeout(Duration::from_secs(10))
         .create()
         .expect("a state")
 }
