@@ -113,13 +113,23 @@ static void push_scalar(lua_State *L, const struct nlattr *attr)
 	}
 }
 
+/* Makes room on Lua's stack. Where there is none, that is for want of memory or at its limit. */
+static void need_stack(lua_State *L, int slots, const char *what)
+{
+	if (lua_checkstack(L, slots))
+		return;
+	if (lua_gettop(L) + slots > LUAI_MAXSTACK / 2)
+		lunatik_run_fail(L, -EMSGSIZE, "too many %s", what);
+	lunatik_run_fail(L, -ENOMEM, "not enough memory for the %s", what);
+}
+
 void lunatik_value_push(lua_State *L, const struct nlmsghdr *nlh, int count)
 {
 	struct place place = {};
 	const struct nlattr *arg;
 	int rem;
 
-	luaL_checkstack(L, count + 2 * LUNATIK_TABLE_DEPTH + 1, "too many arguments");
+	need_stack(L, count + 2 * LUNATIK_TABLE_DEPTH + 1, "arguments");
 	for_each_arg(arg, nlh, rem) {
 		bool *value;
 
@@ -188,7 +198,7 @@ static void put_table(struct writer *writer, int idx)
 {
 	lua_State *L = writer->L;
 
-	luaL_checkstack(L, LUA_MINSTACK, NULL);
+	need_stack(L, LUA_MINSTACK, "results");
 	writer->tables[writer->depth++] = lua_topointer(L, idx);
 	put(writer, LUNATIK_V_TABLE, NULL, 0);
 	lua_pushnil(L);
@@ -230,7 +240,7 @@ static void put_value(struct writer *writer, int idx)
 		}
 		break;
 	}
-	luaL_checkstack(L, LUA_MINSTACK, NULL);
+	need_stack(L, LUA_MINSTACK, "results");
 	luaL_tolstring(L, idx, NULL);
 	put_string(writer, LUNATIK_V_TEXT, -1);
 	lua_pop(L, 1);

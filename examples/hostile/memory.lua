@@ -1,4 +1,4 @@
--- Takes all memory, a kilobyte at a time.
+-- Takes all memory, 10 kB at a time.
 -- Ends in: not enough memory
 local t = {}
-while true do t[#t + 1] = ("x"):rep(1000) .. #t end
+while true do t[#t + 1] = ("x"):rep(10000) .. #t end

@@ -68,6 +68,9 @@ long long lunatik_nofloat(struct lua_State *L, const char *what);
 #define luai_numidiv(L, a, b)	((void)(a), (void)(b), lunatik_nofloat(L, "'//'"))
 #define luai_nummod(L, a, b, m)	((m) = ((void)(a), (void)(b), lunatik_nofloat(L, "'%'")))
 
+/* Slots of a Lua stack. */
+#define LUAI_MAXSTACK	1000000
+
 /* libc */
 #define l_sprintf(s, sz, f, i)	snprintf(s, sz, f, i)
 const void *lunatik_hidden_pointer(const void *pointer);
