@@ -1,5 +1,5 @@
 -- Catches the error that would end it, and goes on.
--- Ends in: deadline of 500 ms passed
+-- Ends in: deadline of 1000 ms passed
 local function forever() while true do end end
 while true do
 	pcall(forever)

@@ -1,3 +1,3 @@
 -- Runs for ever inside one call of the string library.
--- Ends in: deadline of 500 ms passed
+-- Ends in: deadline of 1000 ms passed
 return ("a"):rep(30000):find((".-"):rep(20) .. "b")

@@ -1,3 +1,3 @@
 -- Runs for ever inside one call of the table library.
--- Ends in: deadline of 500 ms passed
+-- Ends in: deadline of 1000 ms passed
 return table.move({}, 1, math.maxinteger - 1, 2)

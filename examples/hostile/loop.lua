@@ -1,3 +1,3 @@
 -- Runs for ever.
--- Ends in: deadline of 500 ms passed
+-- Ends in: deadline of 1000 ms passed
 while true do end

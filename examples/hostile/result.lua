@@ -1,5 +1,5 @@
 -- Returns more than a reply holds.
 -- Ends in: results exceed
 local t = {}
-for i = 1, 30 do t[i] = ("x"):rep(50000) end
+for i = 1, 25 do t[i] = ("x"):rep(50000) end
 return t

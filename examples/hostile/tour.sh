@@ -15,7 +15,7 @@ wrong() {
 for script in *.lua; do
 	expected=$(sed -n 's/^-- Ends in: //p' "$script")
 	[ -n "$expected" ] || wrong 'does not tell what it ends in'
-	lunatikctl newstate hostile --max-alloc 4M --timeout 500ms
+	lunatikctl newstate hostile --max-alloc 2M --timeout 1s
 	if output=$(lunatikctl dofile hostile "$script" 2>&1); then
 		wrong "no error but: $output"
 	fi

@@ -6,11 +6,14 @@ use std::time::Duration;
 use lunatik::{ErrorKind, State};
 use lunatik_tests::{Netns, holds, integer};
 
-fn state(netns: &Netns) -> State {
+/// Room for some ten thousand calls of a Lua function.
+const MAX_ALLOC: u32 = 4 << 20;
+
+fn state(netns: &Netns, max_alloc: u32) -> State {
     netns
         .session()
         .new_state("deep")
-        .max_alloc(4 << 20)
+        .max_alloc(max_alloc)
         .timeout(Duration::from_secs(10))
         .create()
         .expect("a state")
@@ -19,11 +22,11 @@ fn state(netns: &Netns) -> State {
 /// Runs what recurses without an end: it must be refused so, and leave the
 /// state as it was.
 #[track_caller]
-fn overflows_as(kinds: &[ErrorKind], code: &str) -> String {
+fn overflows_as(kinds: &[ErrorKind], max_alloc: u32, code: &str) -> String {
     let mut text = String::new();
     let shown: String = code.chars().take(120).collect();
     let netns = Netns::new();
-    let state = state(&netns);
+    let state = state(&netns, max_alloc);
     for _ in 0..2 {
         let error = match state.do_string(code) {
             Ok(values) => panic!("{shown}: no error but {values:?}"),
@@ -57,14 +60,24 @@ fn usable(state: &State, after: &str) {
 /// A script that recurses without an end.
 #[track_caller]
 fn overflows(code: &str) {
-    overflows_as(&[ErrorKind::Script, ErrorKind::OutOfMemory], code);
+    overflows_in(MAX_ALLOC, code);
+}
+
+/// As [`overflows`], in a state of another size.
+#[track_caller]
+fn overflows_in(max_alloc: u32, code: &str) {
+    overflows_as(
+        &[ErrorKind::Script, ErrorKind::OutOfMemory],
+        max_alloc,
+        code,
+    );
 }
 
 /// A script too nested to compile.
 #[track_caller]
 fn does_not_compile(code: &str) {
     let kinds = [ErrorKind::Compile, ErrorKind::Script];
-    let text = overflows_as(&kinds, code);
+    let text = overflows_as(&kinds, MAX_ALLOC, code);
     assert!(
         ["overflow", "too many", "too complex", "limit"]
             .iter()
@@ -79,7 +92,7 @@ fn does_not_compile(code: &str) {
 fn survives(code: &str) {
     let shown: String = code.chars().take(120).collect();
     let netns = Netns::new();
-    let state = state(&netns);
+    let state = state(&netns, MAX_ALLOC);
     for _ in 0..2 {
         if let Err(error) = state.call(code).timeout(Duration::from_secs(1)).run() {
             assert!(
@@ -106,7 +119,7 @@ fn nested_parentheses() {
     let netns = Netns::new();
     assert_eq!(
         integer(
-            &state(&netns),
+            &state(&netns, MAX_ALLOC),
             &format!("return {}", nested("(", "1", ")", 30))
         ),
         1
@@ -147,7 +160,7 @@ fn recursion_of_lua_functions() {
     let netns = Netns::new();
     assert_eq!(
         integer(
-            &state(&netns),
+            &state(&netns, MAX_ALLOC),
             "local function f(n) if n == 0 then return 1 end return f(n - 1) end return f(100000)"
         ),
         1
@@ -229,7 +242,11 @@ fn recursion_through_metamethods() {
 
 #[test]
 fn recursion_through_load_and_require() {
-    overflows("local s s = 'return load(s)() + 1' _G.s = s return load(s)()");
+    // Each young collection looks at all of the stack, and each level compiles.
+    overflows_in(
+        1 << 20,
+        "local s s = 'return load(s)() + 1' _G.s = s return load(s)()",
+    );
     survives("function f() return load(function() return f() end) end return f()");
     overflows(
         "package.preload.r = function() package.loaded.r = nil return require 'r' end return require 'r'",
