@@ -1,43 +1,64 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Measures what calls cost and what many states need, and holds both to targets.
+//! Measures what Lunatik costs, each figure in turn with what bounds it or competes with it.
 //!
-//! `cargo xtask bench` runs it, each part in a VM of its own.
+//! `cargo xtask bench` runs it in VMs and makes tables of what it prints. A group of cases
+//! is a file of `groups/`; how a case is measured is in `case.rs`.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
-mod calls;
-mod limit;
+mod case;
+mod groups;
+mod idle;
+mod lua;
+mod memory;
+mod netlink;
 mod nlctrl;
-mod report;
-mod scale;
+mod states;
+mod worker;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+use figures::{Machine, Record};
 
-/// Measure Lunatik. Exits with 1 if a target is missed, 2 if nothing could be measured
+use crate::case::Case;
+use crate::worker::Job;
+
+/// Measure Lunatik
 #[derive(Parser)]
 struct Cli {
-    part: Part,
+    #[command(subcommand)]
+    task: Task,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Part {
-    /// What calls cost, in nanoseconds, which are instructions where QEMU counts them, and how
-    /// much memory a state needs
-    Calls,
-    /// What the time limit costs scripts that keep it, against a module without it
-    Limit,
-    /// Whether 10,000 states are as quick to make as 100, and what they need
-    Scale,
+#[derive(Subcommand)]
+enum Task {
+    /// Print every case, one JSON document a line
+    List,
+    /// Measure cases and print their figures, one JSON document a line
+    ///
+    /// Exits with 2 if one of them could not be measured.
+    Run {
+        /// What this machine measures by
+        machine: Machine,
+        /// Their groups and names, as `GROUP: NAME`
+        names: Vec<String>,
+    },
+    /// Do a job for as many milliseconds as each line of standard input says, and answer how often
+    Work { job: Job },
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().part) {
+    let done = match Cli::parse().task {
+        Task::List => list().map(|()| true),
+        Task::Run { machine, names } => run(machine, &names),
+        Task::Work { job } => worker::work(job).map(|()| true),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(false) => ExitCode::from(2),
         Err(error) => {
             eprintln!("lunatik-bench: {error:#}");
             ExitCode::from(2)
@@ -45,30 +66,35 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(part: Part) -> Result<bool> {
-    let report = match part {
-        Part::Calls => calls::measure()?,
-        Part::Limit => limit::measure()?,
-        Part::Scale => scale::measure()?,
-    };
-    println!("{report}");
-    Ok(report.is_met())
-}
-
-/// The middle one, which what disturbs a few does not move.
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn median_is_the_middle() {
-        let times = |times: &[u64]| times.iter().copied().map(Duration::from_nanos).collect();
-        assert_eq!(median(times(&[900, 1, 3])), Duration::from_nanos(3));
-        assert_eq!(median(Vec::new()), Duration::ZERO);
+fn list() -> Result<()> {
+    let mut out = io::stdout().lock();
+    for case in groups::cases() {
+        writeln!(out, "{}", serde_json::to_string(&case.listed())?)?;
     }
+    Ok(())
+}
+
+/// Whether all of the cases could be measured.
+fn run(machine: Machine, names: &[String]) -> Result<bool> {
+    let cases: Vec<Case> = groups::cases()
+        .into_iter()
+        .filter(|case| case.is_for(machine) && names.contains(&case.listed().id()))
+        .collect();
+    ensure!(!cases.is_empty(), "no such cases");
+    let mut good = true;
+    for case in cases {
+        let name = case.name.clone();
+        let measured = case.measure(&mut |record| print(&record));
+        if let Err(error) = measured {
+            eprintln!("lunatik-bench: {name}: {error:#}");
+            good = false;
+        }
+    }
+    Ok(good)
+}
+
+fn print(record: &Record) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(record)?)?;
+    Ok(out.flush()?)
 }

@@ -9,6 +9,8 @@ use nix::sys::socket::{
     socket,
 };
 
+use crate::case::{Side, each};
+
 const CTRL_ID: u16 = 16;
 const CTRL_CMD_NEWFAMILY: u8 = 1;
 const CTRL_CMD_GETFAMILY: u8 = 3;
@@ -16,6 +18,14 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
 /// Of netlink and of generic netlink.
 const HEADERS: usize = 20;
+
+/// The baseline of what costs a round trip.
+pub(crate) fn side() -> Side {
+    Side::new("GETFAMILY nlctrl", || {
+        let mut nlctrl = Nlctrl::open()?;
+        Ok(each(move || nlctrl.get_family()))
+    })
+}
 
 /// Asks the kernel for the family `nlctrl`, with nothing in between.
 pub(crate) struct Nlctrl {

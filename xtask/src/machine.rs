@@ -20,8 +20,18 @@ pub(crate) struct Machine<'a> {
     pub(crate) smp: u32,
     /// In MiB.
     pub(crate) memory: u32,
-    /// Whether the guest's clock counts its instructions, one a nanosecond, with one CPU.
-    pub(crate) count_instructions: bool,
+    pub(crate) pace: Pace,
+}
+
+/// What makes the guest and its clock go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Emulation, which runs everywhere
+    Emulated,
+    /// Emulation of one CPU, whose clock counts its instructions, one a nanosecond
+    Counted,
+    /// KVM, which may be there and not work
+    Hardware,
 }
 
 /// Our ends of the lines to the guest.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::frame::PORT;
-use crate::machine::{Machine, Ports, Process, kernel_parameters};
+use crate::machine::{Machine, Pace, Ports, Process, kernel_parameters};
 
 /// A plain CPU boots faster than `max` (3.5 s for 4.5 s), and with SMEP and SMAP a kernel that touches a
 /// user's memory in passing is still caught.
@@ -30,20 +30,22 @@ pub(crate) fn start(machine: &Machine, folder: &Path) -> Result<(Process, Ports)
     let listeners = [UnixListener::bind(&frames)?, UnixListener::bind(&log)?];
     let mut command = Process::command("qemu-system-x86_64");
     command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
-    let accelerator = if machine.count_instructions {
-        // Time that the guest sleeps passes at once.
-        command.args(["-icount", "shift=0,sleep=off"]);
-        "tcg,thread=single"
-    } else {
-        "tcg,thread=multi"
+    let (accelerator, cpu) = match machine.pace {
+        // Where /dev/kvm exists it need not work, and a VM that runs everywhere is worth more than a fast one.
+        Pace::Emulated => ("tcg,thread=multi", CPU),
+        Pace::Counted => {
+            // Time that the guest sleeps passes at once.
+            command.args(["-icount", "shift=0,sleep=off"]);
+            ("tcg,thread=single", CPU)
+        }
+        Pace::Hardware => ("kvm", "host"),
     };
     let socket = |id, path: &Path| format!("socket,id={id},path={}", escape(path));
     for (option, value) in [
         ("-display", "none"),
         ("-machine", "pc"),
-        // Where /dev/kvm exists it need not work, and a VM that runs everywhere is worth more than a fast one.
         ("-accel", accelerator),
-        ("-cpu", CPU),
+        ("-cpu", cpu),
         ("-smp", &machine.smp.to_string()),
         ("-m", &format!("{}M", machine.memory)),
         ("-kernel", &machine.image.to_string_lossy()),

@@ -12,7 +12,7 @@ use crate::guest::{Failure, Guest, Pass, Sink};
 use crate::kernel::{Kernel, Version};
 use crate::kmod::{self, Module};
 use crate::vm::Vm;
-use crate::{artifacts, host};
+use crate::{artifacts, command, host};
 
 /// How long one test program may take.
 const LIMIT: Duration = Duration::from_mins(15);
@@ -79,7 +79,7 @@ fn vm_tests(version: Version, filter: Option<&str>, tally: &mut Tally) -> Result
         } else {
             ""
         };
-        let filter = filter.map(quote).unwrap_or_default();
+        let filter = filter.map(command::quote).unwrap_or_default();
         let command = format!("RUST_BACKTRACE=1 exec /tests/{name} {threads} {filter}");
         let whole_name = format!("Linux {version}: {name}");
         println!("=== {whole_name}");
@@ -157,11 +157,6 @@ fn boot(kernel: &Kernel, installed: &[(String, PathBuf)]) -> Result<Guest> {
 fn in_order(mut programs: Vec<(String, PathBuf)>) -> Vec<(String, PathBuf)> {
     programs.sort_by_key(|(name, _)| (name.starts_with(SOLO), name.clone()));
     programs
-}
-
-/// `text` as one word of the shell.
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The sum of all test programs.
@@ -339,10 +334,5 @@ mod tests {
             .map(|(name, _)| name)
             .collect();
         assert_eq!(names, ["a", "b", "solo_a"]);
-    }
-
-    #[test]
-    fn filters_are_one_word() {
-        assert_eq!(quote("it's"), r"'it'\''s'");
     }
 }

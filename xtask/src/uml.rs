@@ -12,7 +12,7 @@ use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 use rustix::pipe::fcntl_setpipe_size;
 
 use crate::init::SERIAL_LINE;
-use crate::machine::{Machine, Ports, Process, kernel_parameters};
+use crate::machine::{Machine, Pace, Ports, Process, kernel_parameters};
 
 /// How much of its log the kernel can write while we are busy; more would be lost, for it does not wait.
 const LOG_ROOM: usize = 1 << 20;
@@ -23,8 +23,8 @@ const LINE_ROOM: usize = 2048;
 /// Starts the kernel, which keeps what it needs while it boots in `folder`.
 pub(crate) fn start(machine: &Machine, folder: &Path) -> Result<(Process, Ports)> {
     ensure!(
-        !machine.count_instructions,
-        "the debug kernel's clock cannot count instructions"
+        machine.pace == Pace::Emulated,
+        "the debug kernel goes by the clock of this machine"
     );
     let (frames, line) = UnixStream::pair()?;
     let line = OwnedFd::from(line);

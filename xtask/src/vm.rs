@@ -19,7 +19,7 @@ use crate::init::INIT;
 use crate::initramfs::{self, Tree};
 use crate::kernel::{self, Kernel};
 use crate::kmod::{self, Module};
-use crate::machine::Machine;
+use crate::machine::{Machine, Pace};
 use crate::step::Step;
 use crate::{cache, host, qemu, uml};
 
@@ -28,7 +28,7 @@ pub(crate) struct Vm<'a> {
     kernel: &'a Kernel,
     smp: u32,
     memory: u32,
-    count_instructions: bool,
+    pace: Pace,
     files: Vec<(PathBuf, PathBuf)>,
     programs: Vec<(PathBuf, PathBuf)>,
     verbose: bool,
@@ -41,7 +41,7 @@ impl<'a> Vm<'a> {
             kernel,
             smp: 1,
             memory: 512,
-            count_instructions: false,
+            pace: Pace::Emulated,
             files: Vec::new(),
             programs: Vec::new(),
             verbose: false,
@@ -59,9 +59,9 @@ impl<'a> Vm<'a> {
         self
     }
 
-    /// Lets the guest's clock count its instructions, one a nanosecond.
-    pub(crate) fn count_instructions(mut self) -> Self {
-        self.count_instructions = true;
+    /// What makes it go, if not emulation.
+    pub(crate) fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
         self
     }
 
@@ -125,7 +125,7 @@ impl<'a> Vm<'a> {
             initramfs: &initramfs,
             smp: self.smp,
             memory: self.memory,
-            count_instructions: self.count_instructions,
+            pace: self.pace,
         };
         let (process, ports) = if version.is_debug() {
             uml::start(&machine, run.path())?

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Processes that work at our word: a line says how much, and a line is the answer.
+
+use std::hint::black_box;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+
+use crate::case::{Operation, each};
+use crate::states;
+
+/// A process that answers lines with lines. It ends when this is dropped.
+pub(crate) struct Worker {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn spawn(command: &mut Command) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let input = child.stdin.take();
+        let output = child.stdout.take().context("it has no output")?;
+        Ok(Self {
+            child,
+            input,
+            output: BufReader::new(output),
+        })
+    }
+
+    /// A process of this program that does `job`, in a state of its own.
+    pub(crate) fn of(job: Job) -> Result<Self> {
+        let name = job.to_possible_value().context("a job has a name")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        Self::spawn(command.args(["work", name.get_name()]))
+    }
+
+    pub(crate) fn tell(&mut self, line: impl std::fmt::Display) -> Result<()> {
+        let input = self.input.as_mut().context("it has no input")?;
+        Ok(input.write_all(format!("{line}\n").as_bytes())?)
+    }
+
+    pub(crate) fn answer(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        ensure!(line.ends_with('\n'), "a worker ended");
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The end of its input is its end; what it then says is of no interest.
+        self.input = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// What a process of this program can do.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Job {
+    /// DOSTRING `return 1`
+    Dostring,
+    /// Nothing that any other process could be in the way of
+    Spin,
+}
+
+impl Job {
+    fn operation(self) -> Result<Operation> {
+        match self {
+            Self::Dostring => {
+                let state = states::state("")?;
+                Ok(each(move || Ok(state.do_string("return 1").map(drop)?)))
+            }
+            Self::Spin => Ok(each(|| {
+                (0..10_000).for_each(|n| {
+                    black_box(n);
+                });
+                Ok(())
+            })),
+        }
+    }
+}
+
+/// Does `job` for as many milliseconds as each line says, and answers how often.
+pub(crate) fn work(job: Job) -> Result<()> {
+    let mut operation = job.operation()?;
+    for line in io::stdin().lines() {
+        let time = Duration::from_millis(line?.parse()?);
+        let start = Instant::now();
+        let mut count = 0_u64;
+        while start.elapsed() < time {
+            operation(1)?;
+            count += 1;
+        }
+        println!("{count}");
+    }
+    Ok(())
+}
+
+/// `lua5.4` with the module `lunatik`.
+pub(crate) struct Lua;
+
+impl Lua {
+    /// An operation that is a Lua function: what `script` returns, which has `lunatik` and a `NAME` for a state.
+    pub(crate) fn operation(script: &str) -> Result<Operation> {
+        const LOOP: &str = "\
+            for line in io.lines() do
+              for _ = 1, math.tointeger(line) do operation() end
+              print 'done'
+              io.stdout:flush()
+            end";
+        let script = format!(
+            "local lunatik, NAME = require 'lunatik', '{}'
+            local operation = (function() {script} end)()
+            {LOOP}",
+            states::name()
+        );
+        let mut worker = Worker::spawn(Command::new("lua5.4").args(["-e", &script]))?;
+        Ok(Box::new(move |count| {
+            worker.tell(count)?;
+            let answer = worker.answer()?;
+            ensure!(answer == "done", "lua5.4 said {answer}");
+            Ok(())
+        }))
+    }
+}
