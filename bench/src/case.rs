@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use figures::{Listed, Machine, Record, Target, Unit};
 
+use crate::idle;
+
 /// Batches of each side that count.
 const BATCHES: usize = 7;
 /// How long a batch takes at least, by the guest's clock.
@@ -149,7 +151,13 @@ impl Case {
         }
     }
 
+    /// Measures the case on a machine that is at rest.
     pub(crate) fn measure(self, report: Report<'_>) -> Result<()> {
+        idle::settle()?;
+        self.measure_now(report)
+    }
+
+    fn measure_now(self, report: Report<'_>) -> Result<()> {
         match self.body {
             Body::Sides(sides) => report(sides.measure(self.group)?),
             Body::Other(measure) => measure(report),
@@ -284,7 +292,7 @@ mod tests {
         let case = Case::cost("group", side("own", 1).things(2)).against(side("other", 1000));
         let mut records = Vec::new();
         case.at_most(2.0)
-            .measure(&mut |record| {
+            .measure_now(&mut |record| {
                 records.push(record);
                 Ok(())
             })
@@ -303,7 +311,7 @@ mod tests {
     fn a_failure_names_its_side() {
         let side = Side::new("own", || Ok(each(|| anyhow::bail!("broken"))));
         let error = Case::cost("group", side)
-            .measure(&mut |_| Ok(()))
+            .measure_now(&mut |_| Ok(()))
             .unwrap_err();
         assert_eq!(format!("{error:#}"), "own: broken");
     }

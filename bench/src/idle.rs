@@ -5,10 +5,32 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// How long the kernel may take with what it does later.
 const REST: Duration = Duration::from_millis(500);
+
+/// How long the CPU is looked at, and how much of that it is idle when nothing is left to be done.
+const LOOK: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_millis(45);
+/// How long it may take until then.
+const LONGEST: Duration = Duration::from_mins(3);
+
+/// Waits until the kernel has done what earlier work left to be done later, such as the end of namespaces.
+pub(crate) fn settle() -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let before = idle()?;
+        thread::sleep(LOOK);
+        if idle()?.saturating_sub(before) >= IDLE {
+            return Ok(());
+        }
+        ensure!(
+            start.elapsed() < LONGEST,
+            "the machine does not come to rest"
+        );
+    }
+}
 
 /// How long the CPU was busy with `work` and with what came of it, on a machine with one CPU.
 pub(crate) fn busy(work: impl FnOnce() -> Result<()>) -> Result<Duration> {

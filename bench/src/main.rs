@@ -35,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Print every case, one JSON document a line
+    /// Print the name of every case and where it is measured, one JSON document a line
     List,
     /// Measure cases and print their figures, one JSON document a line
     ///
@@ -68,8 +68,11 @@ fn main() -> ExitCode {
 
 fn list() -> Result<()> {
     let mut out = io::stdout().lock();
-    for case in groups::cases() {
-        writeln!(out, "{}", serde_json::to_string(&case.listed())?)?;
+    let mut cases: Vec<_> = groups::cases().iter().map(Case::listed).collect();
+    // One thing with two baselines is measured twice, but has one name.
+    cases.dedup();
+    for case in cases {
+        writeln!(out, "{}", serde_json::to_string(&case)?)?;
     }
     Ok(())
 }

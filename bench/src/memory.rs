@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory: what a state counts as its own, and what the machine has less.
+//! Memory: what a state counts as its own, and what the kernel uses.
 
 use std::fs;
 
@@ -39,12 +39,32 @@ pub(crate) fn of_empty_state(group: &'static str) -> Case {
     })
 }
 
-/// The memory that the machine has left, in bytes.
-pub(crate) fn available() -> Result<f64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let kib = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:")?.strip_suffix("kB"))
-        .context("no MemAvailable in /proc/meminfo")?;
-    Ok(kib.trim().parse::<f64>()? * 1024.0)
+/// What the kernel uses for itself, in bytes. What the machine has left would tell less: programs take some,
+/// and the kernel gives back what it booted from while others run.
+pub(crate) fn of_kernel() -> Result<f64> {
+    parse(&fs::read_to_string("/proc/meminfo")?)
+}
+
+fn parse(text: &str) -> Result<f64> {
+    let mut sum = 0.0;
+    for name in ["Slab:", "VmallocUsed:", "Percpu:"] {
+        let kib = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"))
+            .with_context(|| format!("no {name} in /proc/meminfo"))?;
+        sum += kib.trim().parse::<f64>()? * 1024.0;
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_and_the_like_are_added() {
+        let text = "MemFree: 9 kB\nSlab:  3 kB\nVmallocUsed: 2 kB\nPercpu: 1 kB\n";
+        assert_eq!(parse(text).unwrap().to_string(), "6144");
+        assert!(parse("Slab: 3 kB\n").is_err());
+    }
 }

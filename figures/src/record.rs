@@ -53,7 +53,7 @@ impl FromStr for Machine {
 pub struct Listed {
     /// The group that it belongs to.
     pub group: String,
-    /// Its name, which several cases may have that differ in their baseline.
+    /// Its name, which it shares with cases that have another baseline.
     pub case: String,
     /// Where it can be measured.
     pub machines: Vec<Machine>,

@@ -49,12 +49,13 @@ fn cells(measured: Option<&Measured>, show: impl Fn(f64) -> String) -> [String; 
         return Default::default();
     };
     let baseline = measured.baseline.map(|baseline| show(baseline.median));
-    let spread = measured.summary.spread;
+    // One sample has none.
+    let spread = (measured.samples.len() > 1).then(|| percent(measured.summary.spread));
     let ratio = measured.ratio.map(|ratio| format!("{ratio:.3}"));
     [
         show(measured.summary.median),
         baseline.unwrap_or_default(),
-        percent(spread),
+        spread.unwrap_or_default(),
         ratio.unwrap_or_default(),
     ]
 }
@@ -172,14 +173,14 @@ mod tests {
     #[test]
     fn a_figure_is_beside_its_baseline() {
         let mut run = run();
-        run.add(Machine::Counted, record("a", &[19_384.0], &[10_120.0]));
-        run.add(Machine::Clock, record("a", &[50_000.0], &[25_000.0]));
+        run.add(Machine::Counted, record("a", &[19_384.0; 3], &[10_120.0]));
+        run.add(Machine::Clock, record("a", &[40e3, 50e3, 60e3], &[25e3]));
         run.add(Machine::Counted, record("b", &[1.0], &[1.0]));
         let text = run.to_string();
         let expected = "\
 calls  against  instructions  against  spread  ratio  emulated time  against  spread  ratio  target
-a      bare           19,384   10,120    0.0%  1.915          50 µs    25 µs    0.0%  2.000   ≤ 1.3  MISSED
-b      bare                1        1    0.0%  1.000                                          ≤ 1.3  met
+a      bare           19,384   10,120    0.0%  1.915          50 µs    25 µs   20.0%  2.000   ≤ 1.3  MISSED
+b      bare                1        1          1.000                                          ≤ 1.3  met
 
 Linux 6.12.1: 2 figures, 1 of 2 targets missed";
         assert_eq!(text, expected);

@@ -11,9 +11,9 @@ use crate::case::{Case, Report};
 use crate::worker::{Job, Worker};
 
 const GROUP: &str = "clients";
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 /// How long all processes work, by the clock.
-const TIME: Duration = Duration::from_millis(300);
+const TIME: Duration = Duration::from_millis(100);
 /// Numbers of processes, and what their throughput should be in that of one.
 const PROCESSES: [(usize, Option<Target>); 4] = [
     (1, None),

@@ -9,7 +9,7 @@ use lunatik::{Session, State};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::case::{Case, Report};
-use crate::memory;
+use crate::{idle, memory};
 
 const GROUP: &str = "scale";
 const STATES: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -35,7 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
 fn states(report: Report<'_>) -> Result<()> {
     let session = Session::open()?;
     warm_up(&session)?;
-    let before = memory::available()?;
+    let before = memory::of_kernel()?;
     let mut levels = Vec::new();
     let mut count = 0;
     for level in STATES {
@@ -45,17 +45,17 @@ fn states(report: Report<'_>) -> Result<()> {
         }
         levels.push((level, Samples::take(&session, level)?));
     }
-    let used = before - memory::available()?;
+    let used = memory::of_kernel()? - before;
     for number in 0..count {
         session.state(name(number)).close()?;
     }
-    tell("states", &levels, report)?;
+    tell("state", &levels, report)?;
     #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 states")]
     let each = used / count as f64;
     let target = Some(Target::AtMost(memory::MAX_ALLOC));
     report(memory::record(
         GROUP,
-        "memory of a state, by the machine's",
+        "memory of a state, of 10,000",
         each,
         target,
     ))
@@ -66,7 +66,7 @@ fn namespaces(report: Report<'_>) -> Result<()> {
     let mut sessions = vec![in_new_namespace()?];
     warm_up(&sessions[0])?;
     let bare = bare_namespace()?;
-    let before = memory::available()?;
+    let before = memory::of_kernel()?;
     let mut levels = Vec::new();
     for level in NAMESPACES {
         while sessions.len() <= level {
@@ -77,8 +77,8 @@ fn namespaces(report: Report<'_>) -> Result<()> {
         let newest = sessions.last().context("there is one")?;
         levels.push((level, Samples::take(newest, 1)?));
     }
-    let used = before - memory::available()?;
-    tell("namespaces", &levels, report)?;
+    let used = memory::of_kernel()? - before;
+    tell("namespace", &levels, report)?;
     #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 namespaces")]
     let each = used / (sessions.len() - 1) as f64;
     let mut record = memory::record(GROUP, "memory of a namespace with a state", each, None);
@@ -127,7 +127,7 @@ impl Samples {
         [
             ("create", &self.create, target),
             ("find", &self.find, target),
-            ("list, a state of it", &self.list, None),
+            ("list, per state", &self.list, None),
             ("close", &self.close, None),
         ]
     }
@@ -143,8 +143,8 @@ fn tell(of: &str, levels: &[(usize, Samples)], report: Report<'_>) -> Result<()>
             let (_, samples, target) = samples.all()[at];
             report(Record {
                 group: GROUP.to_owned(),
-                case: format!("{name}: {level} {of}"),
-                against: Some(FEW.to_string()),
+                case: format!("{name}, {}", many(*level, of)),
+                against: Some(many(FEW, of)),
                 unit: Unit::Time,
                 target: target.filter(|_| Some(*level) == most),
                 samples: samples.to_vec(),
@@ -153,6 +153,16 @@ fn tell(of: &str, levels: &[(usize, Samples)], report: Report<'_>) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// So many of something, with the thousands apart.
+fn many(count: usize, of: &str) -> String {
+    let (thousands, rest) = (count / 1000, count % 1000);
+    match (thousands, rest) {
+        (0, 1) => format!("1 {of}"),
+        (0, _) => format!("{rest} {of}s"),
+        _ => format!("{thousands},{rest:03} {of}s"),
+    }
 }
 
 fn time(operation: impl FnOnce() -> Result<()>) -> Result<f64> {
@@ -194,11 +204,58 @@ fn in_new_namespace() -> Result<Session> {
 /// What a namespace needs that has no state, in bytes.
 fn bare_namespace() -> Result<f64> {
     const COUNT: u32 = 50;
-    let before = memory::available()?;
+    let before = memory::of_kernel()?;
     let sessions = (0..COUNT)
         .map(|_| in_new_namespace())
         .collect::<Result<Vec<_>>>()?;
-    let used = before - memory::available()?;
+    let used = memory::of_kernel()? - before;
     drop(sessions);
+    idle::settle()?;
     Ok(used / f64::from(COUNT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_readable() {
+        let shown = [1, 10, 1_000, 10_050].map(|count| many(count, "state"));
+        assert_eq!(
+            shown,
+            ["1 state", "10 states", "1,000 states", "10,050 states"]
+        );
+    }
+
+    #[test]
+    fn all_but_few_are_told_and_the_last_has_a_target() {
+        let samples = |value| Samples {
+            create: vec![value],
+            find: vec![value],
+            list: vec![value],
+            close: vec![value],
+        };
+        let levels = [(1, samples(1.0)), (FEW, samples(2.0)), (100, samples(3.0))];
+        let mut records = Vec::new();
+        tell("state", &levels, &mut |record| {
+            records.push(record);
+            Ok(())
+        })
+        .unwrap();
+        let create: Vec<_> = records
+            .iter()
+            .filter(|record| record.case.starts_with("create"))
+            .map(|record| (&*record.case, record.samples[0], record.target))
+            .collect();
+        let target = Some(Target::AtMost(MAX_RATIO));
+        assert_eq!(
+            create,
+            [
+                ("create, 1 state", 1.0, None),
+                ("create, 100 states", 3.0, target)
+            ]
+        );
+        assert_eq!(records.len(), 8);
+        assert!(records.iter().all(|record| record.baseline == [2.0]));
+    }
 }
