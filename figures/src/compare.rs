@@ -62,9 +62,12 @@ fn change([before, after]: [f64; 2]) -> String {
     if before == 0.0 {
         return String::new();
     }
-    let part = after / before - 1.0;
-    let sign = if part > 0.0 { "+" } else { "" };
-    format!("{sign}{}", percent(part))
+    let text = percent(after / before - 1.0);
+    match text.as_str() {
+        "0.0%" | "-0.0%" => "0.0%".to_owned(),
+        _ if after > before => format!("+{text}"),
+        _ => text,
+    }
 }
 
 impl fmt::Display for Comparison<'_> {
@@ -127,6 +130,8 @@ mod tests {
         assert_eq!(change([100.0, 110.0]), "+10.0%");
         assert_eq!(change([100.0, 75.0]), "-25.0%");
         assert_eq!(change([100.0, 100.0]), "0.0%");
+        assert_eq!(change([1e6, 1e6 - 1.0]), "0.0%");
+        assert_eq!(change([1e6, 1e6 + 1.0]), "0.0%");
         assert_eq!(change([0.0, 1.0]), "");
     }
 

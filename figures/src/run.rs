@@ -16,6 +16,10 @@ pub struct Run {
     pub started: String,
     /// What was asked for; everything if empty.
     pub names: Vec<String>,
+    /// How many CPUs this machine has.
+    pub cpus: u32,
+    /// How many of them were busy with other work meanwhile, on average.
+    pub others: f64,
     /// Whether the clock went by real hardware, not by an emulated one.
     pub hardware: bool,
     /// The figures, in the order in which they came first.
@@ -146,6 +150,8 @@ pub(crate) mod tests {
             release: "6.12.1".into(),
             started: "2026-11-21T00:00:00Z".into(),
             names: Vec::new(),
+            cpus: 2,
+            others: 0.0,
             hardware: false,
             figures: Vec::new(),
         }

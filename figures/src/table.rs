@@ -7,6 +7,9 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{Figure, Measured, Run, Unit};
 
+/// How many CPUs others may take before that is told.
+const BUSY: f64 = 0.1;
+
 /// A table without lines, whose columns are to the left or to the right.
 pub(crate) fn table<const N: usize>(header: [&str; N], left: &[usize]) -> Table {
     let mut table = Table::new();
@@ -135,6 +138,14 @@ impl fmt::Display for Run {
             table.add_rows(own.map(row));
             writeln!(f, "{}\n", table.trim_fmt())?;
         }
+        if self.others > BUSY {
+            writeln!(
+                f,
+                "Other work took {:.1} of this machine's {} CPUs: times are longer than need be, most of all \
+                 those on two CPUs.",
+                self.others, self.cpus
+            )?;
+        }
         let targets = self.figures.iter().filter(|figure| figure.met.is_some());
         write!(
             f,
@@ -184,5 +195,8 @@ b      bare                1        1          1.000                            
 
 Linux 6.12.1: 2 figures, 1 of 2 targets missed";
         assert_eq!(text, expected);
+        run.others = 1.5;
+        let text = run.to_string();
+        assert!(text.contains("took 1.5 of this machine's 2 CPUs"), "{text}");
     }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +14,7 @@ use figures::{Comparison, Listed, Machine, Record, Run};
 use crate::guest::{Failure, Guest, Sink};
 use crate::kernel::{Kernel, Version};
 use crate::kmod::{self, Module};
+use crate::load::Ticks;
 use crate::machine::Pace;
 use crate::step::Step;
 use crate::vm::Vm;
@@ -71,14 +73,18 @@ pub(crate) fn run(task: &BenchTask) -> Result<i32> {
         release: kernel.release.clone(),
         started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         names: task.names.clone(),
+        cpus: u32::try_from(thread::available_parallelism()?.get())?,
+        others: 0.0,
         hardware: false,
         figures: Vec::new(),
     };
+    let begin = Ticks::now()?;
     let mut measured = true;
     for machine in Machine::ALL {
         measured &= machines.measure(machine, &cases, &mut run)?;
     }
     run.hardware = machines.hardware;
+    run.others = begin.others(Ticks::now()?, run.cpus);
     let path = write(&run)?;
 
     let mut out = io::stdout().lock();
@@ -273,6 +279,8 @@ mod tests {
             release: String::new(),
             started: String::new(),
             names: Vec::new(),
+            cpus: 1,
+            others: 0.0,
             hardware: false,
             figures: Vec::new(),
         };

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What `docs/` says of the tests.
+//! What the README and `docs/` say of the tests and of our commands.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::host;
+use clap::Parser;
+
+use crate::{Cli, host};
 
 /// The tests that a text names, as `file::test`.
 fn named(text: &str) -> BTreeSet<(&str, &str)> {
@@ -44,4 +46,49 @@ fn the_tests_that_show_a_promise_exist() {
 fn names_of_tests() {
     let text = "`a::b_1`, `file::test`, `Not::this`, `x` a::c";
     assert_eq!(named(text), BTreeSet::from([("a", "b_1")]));
+}
+
+/// The commands of `cargo xtask` in blocks of a text, word by word.
+fn commands(text: &str) -> Vec<Vec<&str>> {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ cargo xtask "));
+    lines.map(words).collect()
+}
+
+/// The words of a line, of which some are in quotes.
+fn words(line: &str) -> Vec<&str> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(at, part)| {
+            if at % 2 == 1 {
+                vec![part]
+            } else {
+                part.split_whitespace().collect()
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn commands_that_are_shown_are_understood() {
+    let workspace = host::workspace().unwrap();
+    let mut count = 0;
+    for file in ["README.md", "docs/performance.md", "docs/security.md"] {
+        let text = fs::read_to_string(workspace.join(file)).unwrap();
+        for command in commands(&text) {
+            let words = ["cargo xtask"].iter().chain(&command);
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{file}: {command:?}: {error}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count}");
+}
+
+#[test]
+fn words_of_commands() {
+    let text = "cargo xtask no\n$ cargo xtask bench \"a b\" c -- d\n$ ls\n";
+    assert_eq!(commands(text), [["bench", "a b", "c", "--", "d"]]);
 }

@@ -21,6 +21,7 @@ mod init;
 mod initramfs;
 mod kernel;
 mod kmod;
+mod load;
 mod machine;
 mod qemu;
 mod step;

@@ -42,5 +42,11 @@ mod tests {
         ];
         assert_eq!(groups, BTreeSet::from(expected));
         assert!(cases.iter().all(|case| !case.machines.is_empty()));
+        let readme = include_str!("../../../README.md");
+        let performance = include_str!("../../../docs/performance.md");
+        for group in groups {
+            assert!(readme.contains(&format!("| `{group}` |")), "{group}");
+            assert!(performance.contains(&format!("\n## `{group}`")), "{group}");
+        }
     }
 }
