@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lunatik::State;
 
 use crate::case::{Case, Operation, Side, each};
 use crate::lua::scripts::SCRIPTS;
@@ -21,11 +22,13 @@ pub(crate) fn cases() -> Vec<Case> {
     SCRIPTS.iter().map(case).collect()
 }
 
-/// The script in a state, which must give what it gives in user space.
+/// States that each side takes in turn: each has a seed of its own, on which its tables and so its figures depend.
+const STATES: usize = 7;
+
+/// The script in states of the kernel, which must give what it gives in user space.
 fn kernel(script: &'static str) -> Result<Operation> {
     let expected = user::Lua::new(user::Libraries::All)?.run(script)?;
-    let state = states::state("")?;
-    Ok(each(move || {
+    let run = move |state: &State| -> Result<()> {
         let values = state.call(script).timeout(Duration::from_secs(10)).run()?;
         let value = values.first().context("no result")?.as_integer();
         ensure!(
@@ -33,10 +36,27 @@ fn kernel(script: &'static str) -> Result<Operation> {
             "{value:?}, and {expected:?} in user space"
         );
         Ok(())
-    }))
+    };
+    in_turn(|| states::state(""), move |state| run(state))
 }
 
 fn user_space(script: &'static str) -> Result<Operation> {
-    let mut lua = user::Lua::new(user::Libraries::All)?;
-    Ok(each(move || lua.run(script).map(drop)))
+    in_turn(
+        || user::Lua::new(user::Libraries::All),
+        move |lua| lua.run(script).map(drop),
+    )
+}
+
+/// Runs in one state after the other, each of which has run before.
+fn in_turn<T: 'static>(
+    new: impl Fn() -> Result<T>,
+    run: impl Fn(&mut T) -> Result<()> + 'static,
+) -> Result<Operation> {
+    let mut states = (0..STATES).map(|_| new()).collect::<Result<Vec<_>>>()?;
+    states.iter_mut().try_for_each(&run)?;
+    let mut next = 0;
+    Ok(each(move || {
+        next = (next + 1) % STATES;
+        run(&mut states[next])
+    }))
 }
