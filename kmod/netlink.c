@@ -8,6 +8,8 @@
 
 #include "event.h"
 #include "lib/lib.h"
+#include "lua/chunk.h"
+#include "lua/load.h"
 #include "netlink.h"
 #include "netns.h"
 #include "params.h"
@@ -303,7 +305,8 @@ static int newstate(struct sk_buff *skb, struct genl_info *info)
 			      "a state of this name exists in this namespace");
 	}
 
-	err = lunatik_reply_init(&reply, skb, info);
+	lunatik_reply_init(&reply, skb, info);
+	err = lunatik_reply_alloc(&reply);
 	if (err)
 		return err;
 	state = lunatik_state_new(lnet, name, max_alloc, get_flags(info), timeout);
@@ -385,7 +388,8 @@ static int getstate(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(state))
 		return PTR_ERR(state);
-	err = lunatik_reply_init(&reply, skb, info);
+	lunatik_reply_init(&reply, skb, info);
+	err = lunatik_reply_alloc(&reply);
 	if (err)
 		goto out;
 	if (info->attrs[LUNATIK_A_SESSION])
@@ -436,6 +440,7 @@ struct dostring {
 	const struct nlmsghdr *nlh;
 	const char *chunk_name;
 	int nargs;
+	const struct nlattr *code;	/* the only one, or NULL */
 	int rem;			/* of the message, from the next attribute on */
 	const struct nlattr *next;
 };
@@ -458,13 +463,22 @@ static const char *next_code(lua_State *L, void *data, size_t *size)
 	return NULL;
 }
 
+static int load_code(lua_State *L, struct dostring *dostring)
+{
+	const struct nlattr *code = dostring->code;
+
+	if (code)
+		return lunatik_chunk_load(L, nla_data(code), nla_len(code), dostring->chunk_name);
+	return lunatik_load(L, next_code, dostring, dostring->chunk_name, "t");
+}
+
 static int dostring_body(lua_State *L)
 {
 	struct dostring *dostring = lua_touserdata(L, 1);
 	int status;
 
 	lua_settop(L, 0);
-	status = lua_load(L, next_code, dostring, dostring->chunk_name, "t");
+	status = load_code(L, dostring);
 	if (status != LUA_OK) {
 		if (status != LUA_ERRMEM)
 			dostring->run.error = -ENOEXEC;
@@ -479,20 +493,24 @@ static int dostring_body(lua_State *L)
 	return 0;
 }
 
-static int check_code(struct genl_info *info)
+/* Gives the CODE attribute if there is only one. */
+static int check_code(struct genl_info *info, const struct nlattr **only)
 {
 	const struct nlattr *attr;
 	size_t total = 0;
-	int rem;
+	int rem, count = 0;
 
 	if (GENL_REQ_ATTR_CHECK(info, LUNATIK_A_CODE))
 		return refuse(info->extack, NULL, -EINVAL, "CODE is missing");
 	nlmsg_for_each_attr(attr, info->nlhdr, GENL_HDRLEN, rem)
-		if (nla_type(attr) == LUNATIK_A_CODE)
+		if (nla_type(attr) == LUNATIK_A_CODE) {
 			total += nla_len(attr);
+			count++;
+		}
 	if (total > LUNATIK_CODE_MAX)
 		return refuse(info->extack, info->attrs[LUNATIK_A_CODE], -EMSGSIZE,
 			      "CODE longer than " __stringify(LUNATIK_CODE_MAX) " bytes");
+	*only = count == 1 ? info->attrs[LUNATIK_A_CODE] : NULL;
 	return 0;
 }
 
@@ -531,9 +549,7 @@ static int run(struct sk_buff *skb, struct genl_info *info, struct lunatik_run *
 			     "requests sent at once have had the longest deadline together");
 		goto out;
 	}
-	err = lunatik_reply_init(&reply, skb, info);
-	if (err)
-		goto out;
+	lunatik_reply_init(&reply, skb, info);
 	run->reply = &reply;
 	err = lunatik_run(state, run, now, end, timeout);
 	err = lunatik_reply_send(&reply, err);
@@ -559,7 +575,7 @@ static int dostring(struct sk_buff *skb, struct genl_info *info)
 		return refuse(info->extack, chunk_name, len ? -EMSGSIZE : -EINVAL,
 			      "CHUNK_NAME must be 1 to " __stringify(LUNATIK_CHUNK_NAME_MAX)
 			      " bytes");
-	err = check_code(info);
+	err = check_code(info, &dostring.code);
 	if (err)
 		return err;
 	if (info->attrs[LUNATIK_A_ARG])
@@ -624,7 +640,8 @@ static int getinfo(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *msg;
 	int err;
 
-	err = lunatik_reply_init(&reply, skb, info);
+	lunatik_reply_init(&reply, skb, info);
+	err = lunatik_reply_alloc(&reply);
 	if (err)
 		return err;
 	msg = lunatik_reply_skb(&reply);

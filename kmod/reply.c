@@ -12,8 +12,14 @@
 /* The message's attributes begin behind two headers. */
 #define HEADERS		(NLMSG_HDRLEN + GENL_HDRLEN)
 
-/* Room for attributes in a new reply: what lunatik_reply_skb() promises. */
+/* What lunatik_reply_alloc() promises. */
 #define FIRST_ROOM	512
+
+/*
+ * The least room in one that is made when there is something to put into it. What
+ * is hardly filled netlink copies into something smaller (netlink_trim()).
+ */
+#define LEAST_ROOM	160
 
 /* Attributes of one message; a socket with default buffers takes that much unread. */
 #define MESSAGE_MAX	(LUNATIK_MESSAGE_MAX - HEADERS)
@@ -35,13 +41,18 @@ static struct sk_buff *message_new(struct lunatik_reply *reply, size_t room, gfp
 	return skb;
 }
 
-int lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
-		       struct genl_info *info)
+void lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
+			struct genl_info *info)
 {
 	reply->request = request;
 	reply->info = info;
 	__skb_queue_head_init(&reply->done);
 	reply->total = 0;
+	reply->skb = NULL;
+}
+
+int lunatik_reply_alloc(struct lunatik_reply *reply)
+{
 	reply->skb = message_new(reply, FIRST_ROOM, GFP_KERNEL, &reply->head);
 	return reply->skb ? 0 : -ENOMEM;
 }
@@ -54,7 +65,8 @@ struct sk_buff *lunatik_reply_skb(struct lunatik_reply *reply)
 void lunatik_reply_reset(struct lunatik_reply *reply)
 {
 	__skb_queue_purge(&reply->done);
-	skb_trim(reply->skb, HEADERS);
+	if (reply->skb)
+		skb_trim(reply->skb, HEADERS);
 	reply->total = 0;
 }
 
@@ -67,12 +79,18 @@ void lunatik_reply_free(struct lunatik_reply *reply)
 /* Makes room for `size` bytes of attributes. */
 static int reserve(struct lunatik_reply *reply, size_t size)
 {
-	size_t used = reply->skb->len - HEADERS;
 	struct sk_buff *skb;
+	size_t used;
 	void *head;
 
 	if (reply->total + size > LUNATIK_REPLY_MAX)
 		return -EMSGSIZE;
+	if (!reply->skb) {
+		reply->skb = message_new(reply, max_t(size_t, size, LEAST_ROOM), lunatik_gfp(),
+					 &reply->head);
+		return reply->skb ? 0 : -ENOMEM;
+	}
+	used = reply->skb->len - HEADERS;
 	/* The allocator may have rounded the tailroom up past what a reader takes. */
 	if (used + size <= MESSAGE_MAX && skb_tailroom(reply->skb) >= size)
 		return 0;
@@ -224,7 +242,7 @@ int lunatik_reply_send(struct lunatik_reply *reply, int err)
 {
 	int sent;
 
-	if (reply->skb->len == HEADERS && skb_queue_empty(&reply->done)) {
+	if (!reply->skb || (reply->skb->len == HEADERS && skb_queue_empty(&reply->done))) {
 		lunatik_reply_free(reply);
 		return err;
 	}

@@ -15,14 +15,14 @@ struct lunatik_reply {
 	struct sk_buff *request;
 	struct genl_info *info;
 	struct sk_buff_head done;	/* full messages */
-	struct sk_buff *skb;		/* the one being written */
+	struct sk_buff *skb;		/* the one being written, or NULL */
 	void *head;
 	size_t total;			/* bytes of attributes so far */
 };
 
-/* All functions may sleep. -ENOMEM. */
-int lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
-		       struct genl_info *info);
+/* All functions but this may sleep. */
+void lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
+			struct genl_info *info);
 
 /* -ENOMEM or, past LUNATIK_REPLY_MAX, -EMSGSIZE. */
 int lunatik_reply_put(struct lunatik_reply *reply, int type, const void *data, size_t len);
@@ -30,7 +30,9 @@ int lunatik_reply_put(struct lunatik_reply *reply, int type, const void *data, s
 int lunatik_reply_put_nested(struct lunatik_reply *reply, int nest, int type, const void *data,
 			     size_t len);
 
-/* The message with 512 bytes of room for attributes, so that a small reply fits surely. */
+/* Makes a message with 512 bytes of room for attributes, so that a small reply fits surely. -ENOMEM. */
+int lunatik_reply_alloc(struct lunatik_reply *reply);
+/* That message. */
 struct sk_buff *lunatik_reply_skb(struct lunatik_reply *reply);
 
 /* Forgets what was put. */

@@ -8,6 +8,7 @@
 #include "event.h"
 #include "kernel.h"
 #include "lib/lib.h"
+#include "lua/chunk.h"
 #include "lua/pointer.h"
 #include "module.h"
 #include "netlink.h"
@@ -177,19 +178,6 @@ struct dostring {
 	int nargs;
 };
 
-static const char *next_code(lua_State *L, void *data, size_t *size)
-{
-	struct dostring *dostring = data;
-	/* In pieces, as a long chunk comes. */
-	size_t piece = dostring->len < 4000 ? dostring->len : 4000;
-	const char *code = dostring->code;
-
-	dostring->code += piece;
-	dostring->len -= piece;
-	*size = piece;
-	return piece ? code : NULL;
-}
-
 /* As the one in netlink.c */
 static int body(lua_State *L)
 {
@@ -197,7 +185,7 @@ static int body(lua_State *L)
 	int status;
 
 	lua_settop(L, 0);
-	status = lua_load(L, next_code, dostring, "=dostring", "t");
+	status = lunatik_chunk_load(L, dostring->code, dostring->len, "=dostring");
 	if (status != LUA_OK) {
 		if (status != LUA_ERRMEM)
 			dostring->run.error = -ENOEXEC;
@@ -278,9 +266,7 @@ void host_dostring(struct lunatik_state *state, const char *code, size_t len,
 			return;
 		}
 	}
-	answer->err = lunatik_reply_init(&reply, NULL, &info);
-	if (answer->err)
-		return;
+	lunatik_reply_init(&reply, NULL, &info);
 	dostring.run.reply = &reply;
 	host_stack(1 << 20);
 	answer->err = lunatik_run(state, &dostring.run, now,

@@ -5,6 +5,12 @@
 #include "../state.h"
 #include "lib.h"
 
+/*
+ * By how many percent a state grows before young garbage is collected: Lua's own 20
+ * are less than 3 KiB of a small one.
+ */
+#define MINOR_GROWTH	60
+
 static const luaL_Reg libraries[] = {
 	{ LUA_GNAME,		luaopen_base },
 	{ LUA_COLIBNAME,	luaopen_coroutine },
@@ -58,5 +64,6 @@ lua_State *lunatik_lib_newstate(struct lunatik_state *state)
 	}
 	/* Most runs leave young garbage only: a chunk, its function, their strings. */
 	lua_gc(L, LUA_GCGEN);
+	lua_gc(L, LUA_GCPARAM, LUA_GCPMINORMUL, MINOR_GROWTH);
 	return L;
 }

@@ -68,6 +68,13 @@ long long lunatik_nofloat(struct lua_State *L, const char *what);
 #define luai_numidiv(L, a, b)	((void)(a), (void)(b), lunatik_nofloat(L, "'//'"))
 #define luai_nummod(L, a, b, m)	((m) = ((void)(a), (void)(b), lunatik_nofloat(L, "'%'")))
 
+/*
+ * Names that C code gave lately, by their address. Scripts give theirs otherwise,
+ * and each collection clears the lot.
+ */
+#define STRCACHE_N	8
+#define STRCACHE_M	1
+
 /* Slots of a Lua stack. */
 #define LUAI_MAXSTACK	1000000
 

@@ -36,6 +36,7 @@
 	__typeof__(a) max_a = (a); \
 	__typeof__(b) max_b = (b); \
 	max_a > max_b ? max_a : max_b; })
+#define max_t(type, a, b)	max((type)(a), (type)(b))
 #define clamp_t(type, x, low, high)	min(max((type)(x), (type)(low)), (type)(high))
 
 /* A warning of the kernel's is a failure here. */
