@@ -166,7 +166,7 @@ pub(crate) fn run(
 }
 
 /// A text longer than one attribute holds comes in several.
-fn join(text: &mut Option<Vec<u8>>, part: &[u8]) {
+pub(crate) fn join(text: &mut Option<Vec<u8>>, part: &[u8]) {
     text.get_or_insert_default().extend_from_slice(part);
 }
 

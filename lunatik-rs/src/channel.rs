@@ -6,6 +6,8 @@
 //! the ACK of every request that is answered by a reply: the reply ends it, and
 //! a request that succeeds with nothing to tell has simply no answer waiting.
 
+mod pipeline;
+
 use std::{
     collections::VecDeque,
     os::fd::{AsFd, BorrowedFd},
@@ -57,17 +59,21 @@ pub(crate) struct Channel {
     sequence: u32,
     send: Vec<u8>,
     receive: Box<[u8]>,
+    /// How many requests may go in one datagram; `None` before the first do.
+    depth: Option<usize>,
     /// What came unasked while an answer was waited for, from the generic
     /// netlink header on; only on channels that expect it.
     unasked: Option<VecDeque<Vec<u8>>>,
 }
 
 /// How one message was understood.
-enum Step {
+pub(crate) enum Step {
     /// Not the end.
     More,
     End,
 }
+
+pub(crate) use pipeline::DATAGRAM;
 
 impl Channel {
     fn over(socket: Socket, family: u16) -> Self {
@@ -77,6 +83,7 @@ impl Channel {
             sequence: 0,
             send: Vec::new(),
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            depth: None,
             unasked: None,
         }
     }
@@ -100,6 +107,11 @@ impl Channel {
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// The number that the kernel knows the family by.
+    pub(crate) fn family(&self) -> u16 {
+        self.family
     }
 
     fn next_sequence(&mut self) -> u32 {
@@ -143,6 +155,7 @@ impl Channel {
             Answer::Dump => NlmF::REQUEST | NlmF::DUMP,
         };
         let sequence = self.next_sequence();
+        self.send.clear();
         let mut request = Request::new(&mut self.send, self.family, flags, sequence, cmd);
         write(&mut request)?;
         request.finish()?;
@@ -151,21 +164,13 @@ impl Channel {
             read(attrs)
         });
         match answer {
-            // Lunatik says which state there is none of; the kernel that does
-            // not know the family says nothing.
-            Err(Error::Refused(refusal))
-                if refusal.errno == libc::ENOENT
-                    && refusal.message.is_none()
-                    && self.is_orphaned() =>
-            {
-                Err(Error::ModuleMissing)
-            }
+            Err(error) if is_silent(&error) && self.is_orphaned() => Err(Error::ModuleMissing),
             answer => answer,
         }
     }
 
     /// Whether the module that this channel spoke to is gone.
-    fn is_orphaned(&mut self) -> bool {
+    pub(crate) fn is_orphaned(&mut self) -> bool {
         let known = std::mem::replace(
             &mut self.family,
             libc::GENL_ID_CTRL.try_into().unwrap_or_default(),
@@ -255,9 +260,16 @@ impl Channel {
     }
 }
 
-/// What was lost is the answer: one request at a time never fills the socket, so
-/// the kernel had no memory for it.
-fn unanswered(error: Error) -> Error {
+/// Whether there is nothing of the kind, and no word about it. Lunatik says that
+/// there is no such state; the kernel that does not know the family says nothing.
+pub(crate) fn is_silent(error: &Error) -> bool {
+    matches!(error, Error::Refused(refusal)
+        if refusal.errno == libc::ENOENT && refusal.message.is_none())
+}
+
+/// What was lost is the answer: requests never fill the socket, so the kernel had
+/// no memory for it.
+pub(crate) fn unanswered(error: Error) -> Error {
     match error {
         Error::Lost => Error::refuse(
             libc::ENOBUFS,
@@ -317,29 +329,35 @@ impl Exchange {
                 Step::More
             });
         }
-        match Nlmsg::from(message.kind) {
-            Nlmsg::Noop => Ok(Step::More),
-            Nlmsg::Error => match status(message.payload) {
-                Some((0, _)) => Ok(Step::End),
-                Some((code, rest)) => {
-                    let repeated = if message.flags.contains(NlmF::CAPPED) {
-                        wire::NLMSG_HEADER
-                    } else {
-                        request.len()
-                    };
-                    Err(refusal(code, rest.get(repeated..).unwrap_or(&[]), request))
-                }
-                None => Err(Error::protocol("an error without a number")),
-            },
-            Nlmsg::Done => match status(message.payload) {
-                Some((0, _)) | None => Ok(Step::End),
-                Some((code, tlvs)) => Err(refusal(code, tlvs, request)),
-            },
-            _ => Err(Error::protocol(format!(
-                "a message of type {}",
-                message.kind
-            ))),
-        }
+        control(message, request)
+    }
+}
+
+/// Understands a message that is not the family's; the error is that of the
+/// request.
+pub(crate) fn control(message: Message<'_>, request: &[u8]) -> Result<Step> {
+    match Nlmsg::from(message.kind) {
+        Nlmsg::Noop => Ok(Step::More),
+        Nlmsg::Error => match status(message.payload) {
+            Some((0, _)) => Ok(Step::End),
+            Some((code, rest)) => {
+                let repeated = if message.flags.contains(NlmF::CAPPED) {
+                    wire::NLMSG_HEADER
+                } else {
+                    request.len()
+                };
+                Err(refusal(code, rest.get(repeated..).unwrap_or(&[]), request))
+            }
+            None => Err(Error::protocol("an error without a number")),
+        },
+        Nlmsg::Done => match status(message.payload) {
+            Some((0, _)) | None => Ok(Step::End),
+            Some((code, tlvs)) => Err(refusal(code, tlvs, request)),
+        },
+        _ => Err(Error::protocol(format!(
+            "a message of type {}",
+            message.kind
+        ))),
     }
 }
 

@@ -148,6 +148,22 @@ impl Error {
         )
     }
 
+    /// The same error once more, for another request that it befell.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::ModuleMissing => Self::ModuleMissing,
+            Self::NoNamespace { name, source } => Self::NoNamespace {
+                name: name.clone(),
+                source: again(source),
+            },
+            Self::Lost => Self::Lost,
+            Self::Inconsistent => Self::Inconsistent,
+            Self::Io { action, source } => Self::io(action, again(source)),
+            Self::Protocol(what) => Self::Protocol(what.clone()),
+        }
+    }
+
     pub(crate) fn protocol(what: impl Into<Cow<'static, str>>) -> Self {
         Self::Protocol(what.into())
     }
@@ -210,6 +226,13 @@ impl Error {
             Self::Refused(refusal) => refusal.lua(),
             _ => None,
         }
+    }
+}
+
+fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(errno) => io::Error::from_raw_os_error(errno),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

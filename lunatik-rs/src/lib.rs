@@ -32,6 +32,7 @@
 //! How values become JSON is told at [`Value`].
 #![deny(unsafe_code)]
 
+mod batch;
 mod call;
 mod channel;
 mod description;
@@ -49,6 +50,7 @@ mod subscription;
 mod value;
 mod wire;
 
+pub use batch::Batch;
 pub use call::Call;
 pub use description::{Context, Description, Info};
 pub use error::{Error, ErrorKind, LuaError, Refusal, Result};

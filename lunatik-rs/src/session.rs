@@ -11,6 +11,7 @@ use lunatik_sys::{lunatik_attr, lunatik_cmd, lunatik_flag};
 use nix::libc;
 
 use crate::{
+    batch::Batch,
     channel::{Answer, Channel, Next},
     description::{Description, Info, missing},
     error::{Error, Result},
@@ -168,6 +169,12 @@ impl Session {
         info.ok_or_else(|| missing("everything"))
     }
 
+    /// Starts a batch: data for any states of this session, many messages in one
+    /// system call.
+    pub fn batch(&self) -> Batch {
+        Batch::new(&self.0)
+    }
+
     /// What happens to the namespace's states from now on.
     pub fn events(&self) -> Result<Events> {
         Events::open(&self.0)
@@ -196,7 +203,7 @@ impl fmt::Debug for Session {
 }
 
 impl Inner {
-    fn channel(&self) -> MutexGuard<'_, Channel> {
+    pub(crate) fn channel(&self) -> MutexGuard<'_, Channel> {
         // A channel is consistent between any two messages.
         self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }

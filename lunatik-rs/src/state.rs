@@ -13,13 +13,14 @@ use std::{
 use lunatik_sys::{lunatik_attr, lunatik_cmd, lunatik_flag};
 
 use crate::{
+    batch::Batch,
     call::{self, Call},
     channel::{Answer, Next},
     description::{Description, missing},
     error::{Error, Result},
     limits,
     log::{self, Log},
-    session::{Inner, Session, put_name},
+    session::{Inner, Session, put_name, put_timeout},
     subscription::Subscription,
     value::Value,
     wire::Request,
@@ -160,18 +161,39 @@ impl State {
         self.send(data.as_ref(), Some(timeout))
     }
 
-    fn send(&self, data: &[u8], timeout: Option<Duration>) -> Result<Option<Vec<u8>>> {
-        if data.len() > limits::DATA {
-            return Err(Error::too_large("DATA", data.len(), limits::DATA));
+    /// As [`send_data`](Self::send_data) for each of many messages, many in one
+    /// system call: what each was answered, in order. [`Batch`] tells more.
+    ///
+    /// ```no_run
+    /// # fn main() -> lunatik::Result<()> {
+    /// # let session = lunatik::Session::open()?;
+    /// let fw = session.get_state("fw")?;
+    /// for (host, answer) in ["a.example", "b.example"].iter().zip(fw.send_all(["a", "b"])) {
+    ///     match answer {
+    ///         Ok(reply) => println!("{host}: {} bytes", reply.unwrap_or_default().len()),
+    ///         Err(error) => println!("{host}: {error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_all<T: AsRef<[u8]>>(
+        &self,
+        data: impl IntoIterator<Item = T>,
+    ) -> Vec<Result<Option<Vec<u8>>>> {
+        let mut batch = Batch::new(&self.session);
+        for data in data {
+            batch.push(self, data);
         }
+        batch.send()
+    }
+
+    fn send(&self, data: &[u8], timeout: Option<Duration>) -> Result<Option<Vec<u8>>> {
         let mut reply = None;
         call::run(
             self,
             lunatik_cmd::LUNATIK_CMD_SENDDATA,
-            |request| {
-                request.bytes(lunatik_attr::LUNATIK_A_DATA, data)?;
-                crate::session::put_timeout(request, timeout)
-            },
+            |request| put_data(request, data, timeout),
             |attr| {
                 if attr.kind == lunatik_attr::LUNATIK_A_DATA.as_u16() {
                     reply = Some(attr.payload.to_vec());
@@ -243,13 +265,26 @@ impl State {
         )
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.session
     }
 
     pub(crate) fn put_id(&self, request: &mut Request<'_>) -> Result<()> {
         self.id.put(request)
     }
+}
+
+/// Adds what a SENDDATA has beside its state.
+pub(crate) fn put_data(
+    request: &mut Request<'_>,
+    data: &[u8],
+    timeout: Option<Duration>,
+) -> Result<()> {
+    if data.len() > limits::DATA {
+        return Err(Error::too_large("DATA", data.len(), limits::DATA));
+    }
+    request.bytes(lunatik_attr::LUNATIK_A_DATA, data)?;
+    put_timeout(request, timeout)
 }
 
 fn get(session: &Inner, id: &Id) -> Result<Description> {

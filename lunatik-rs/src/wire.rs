@@ -33,10 +33,12 @@ const fn align(length: usize) -> usize {
 /// A request that is being written.
 pub(crate) struct Request<'a> {
     buffer: &'a mut Vec<u8>,
+    /// Where it starts.
+    start: usize,
 }
 
 impl<'a> Request<'a> {
-    /// Starts a request in `buffer`, whose content is dropped.
+    /// Starts a request behind what is in `buffer`: nothing, or other requests.
     pub(crate) fn new(
         buffer: &'a mut Vec<u8>,
         family: u16,
@@ -50,16 +52,17 @@ impl<'a> Request<'a> {
         header[8..12].copy_from_slice(&sequence.to_ne_bytes());
         header[16] = cmd.as_u8();
         header[17] = VERSION;
-        buffer.clear();
+        let start = buffer.len();
         buffer.extend_from_slice(&header);
-        Self { buffer }
+        Self { buffer, start }
     }
 
     /// Writes the length; the message is complete.
     pub(crate) fn finish(self) -> Result<()> {
-        let length = u32::try_from(self.buffer.len())
-            .map_err(|_| Error::too_large("the request", self.buffer.len(), u32::MAX as usize))?;
-        self.buffer[..4].copy_from_slice(&length.to_ne_bytes());
+        let length = self.buffer.len() - self.start;
+        let length = u32::try_from(length)
+            .map_err(|_| Error::too_large("the request", length, u32::MAX as usize))?;
+        self.buffer[self.start..][..4].copy_from_slice(&length.to_ne_bytes());
         Ok(())
     }
 
@@ -115,6 +118,18 @@ impl<'a> Request<'a> {
         self.buffer.extend_from_slice(payload);
         self.pad();
         Ok(())
+    }
+}
+
+/// Numbers finished requests that follow each other, from `first` on.
+pub(crate) fn set_sequences(mut requests: &mut [u8], first: u32) {
+    for sequence in first.. {
+        let Some(length) = array(requests, 0) else {
+            return;
+        };
+        let length = u32::from_ne_bytes(length) as usize;
+        requests[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        requests = &mut requests[length..];
     }
 }
 
