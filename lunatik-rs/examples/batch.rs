@@ -15,11 +15,17 @@ fn main() -> lunatik::Result<()> {
 
     let mut batch = session.batch();
     batch.push(&shout, "one").push(&count, "1");
-    batch.push(&shout, "two").push(&count, "two").push(&count, "2");
+    batch
+        .push(&shout, "two")
+        .push(&count, "two")
+        .push(&count, "2");
     let answers = batch.send();
     for answer in &answers {
         match answer {
-            Ok(reply) => println!("{}", String::from_utf8_lossy(reply.as_deref().unwrap_or(b""))),
+            Ok(reply) => println!(
+                "{}",
+                String::from_utf8_lossy(reply.as_deref().unwrap_or(b""))
+            ),
             Err(error) => println!("{error}"),
         }
     }

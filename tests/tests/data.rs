@@ -315,3 +315,124 @@ fn lunatikctl_receives_and_ends_with_the_state() {
     assert!(elapsed < SOON, "{elapsed:?}");
     assert_eq!(rest, "");
 }
+
+/// What each message was answered, as text; errors by their names.
+fn told(answers: Vec<lunatik::Result<Option<Vec<u8>>>>) -> Vec<String> {
+    let text = |answer: lunatik::Result<Option<Vec<u8>>>| match answer {
+        Ok(Some(reply)) => String::from_utf8(reply).expect("text"),
+        Ok(None) => "nothing".to_owned(),
+        Err(error) => error.errno_name().expect("an errno").to_owned(),
+    };
+    answers.into_iter().map(text).collect()
+}
+
+#[test]
+fn a_batch_is_answered_message_by_message() {
+    let netns = Netns::new();
+    let session = netns.session();
+    let (a, b) = (netns.state("a"), netns.state("b"));
+    let code = "require('lunatik').receive(function(data)
+      if data == 'fail' then error 'as asked' elseif data == 'loop' then while true do end
+      elseif data == 'none' then return end
+      n = (n or 0) + 1
+      return require('lunatik').name .. n .. ' ' .. data
+    end)";
+    lua(&a, code);
+    lua(&b, code);
+    let [a, b, gone] = ["a", "b", "gone"].map(|name| session.state(name));
+    let mut batch = session.batch();
+    batch.push(&a, "x").push(&a, "none").push(&b, "y");
+    batch.push(&a, "fail").push(&gone, "x").push(&a, "z");
+    batch.push(&a, vec![b'x'; limits::DATA + 1]);
+    batch.push_within(&b, "loop", Duration::from_millis(20));
+    batch.push(&b, "").push(&b, "none");
+    let answers = batch.send();
+    let error = answers[3].as_ref().expect_err("the script failed");
+    assert_eq!(
+        error.lua().expect("a Lua error").message(),
+        "dostring:2: as asked"
+    );
+    let error = answers[4].as_ref().expect_err("no such state");
+    assert_eq!(error.kind(), ErrorKind::NoState);
+    assert_eq!(
+        error.to_string(),
+        "no such state in this namespace (ENOENT)"
+    );
+    assert_eq!(
+        told(answers),
+        [
+            "a1 x",
+            "nothing",
+            "b1 y",
+            "EREMOTEIO",
+            "ENOENT",
+            "a2 z",
+            "EMSGSIZE",
+            "ETIME",
+            "b2 ",
+            "nothing"
+        ]
+    );
+    // The batch can be filled again.
+    batch.push(&b, "again");
+    assert_eq!(told(batch.send()), ["b3 again"]);
+    assert!(batch.send().is_empty());
+}
+
+#[test]
+fn large_answers_of_a_batch_are_not_lost() {
+    let netns = Netns::new();
+    let session = netns.session();
+    let state = netns.state("a");
+    lua(
+        &state,
+        "require('lunatik').receive(function(data) return data .. ('x'):rep(61440 - #data) end)",
+    );
+    let answers = session
+        .state("a")
+        .send_all((0..600).map(|n| format!("{n} ")));
+    assert_eq!(answers.len(), 600);
+    for (n, answer) in answers.into_iter().enumerate() {
+        let reply = answer.expect("answered").expect("a reply");
+        assert_eq!(reply.len(), limits::DATA, "{n}");
+        assert!(reply.starts_with(format!("{n} x").as_bytes()), "{n}");
+    }
+    // And large data goes in.
+    lua(
+        &state,
+        "require('lunatik').receive(function(data) return #data .. data:sub(1, 4) end)",
+    );
+    let data: Vec<_> = (1000..1020)
+        .map(|n| format!("{n}").repeat(limits::DATA / 4))
+        .collect();
+    let expected: Vec<_> = (1000..1020).map(|n| format!("61440{n}")).collect();
+    assert_eq!(told(state.send_all(data)), expected);
+}
+
+#[test]
+fn large_errors_of_a_batch_are_told_apart() {
+    let netns = Netns::new();
+    let state = netns.state("a");
+    lua(
+        &state,
+        "require('lunatik').receive(function(data)
+           if data == 'ok' then return 'fine' end error(('e'):rep(61440), 0)
+         end)",
+    );
+    let alone = refused(state.send_data("x"), ErrorKind::Script);
+    let answers = state.send_all(["ok", "x", "ok", "x", "ok"]);
+    for index in [0, 2, 4] {
+        assert_eq!(
+            answers[index].as_ref().expect("received").as_deref(),
+            Some(&b"fine"[..])
+        );
+    }
+    let error = answers[1].as_ref().expect_err("the script failed");
+    assert_eq!(error.kind(), ErrorKind::Script);
+    assert_eq!(error.lua(), alone.lua());
+    // The kernel has one answer at a time that is longer than a message.
+    let error = answers[3].as_ref().expect_err("the script failed");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert!(error.to_string().contains("too long"), "{error:.100}");
+    assert_eq!(told(state.send_all(["ok"])), ["fine"]);
+}

@@ -13,7 +13,7 @@ fn every_example_succeeds() {
         .map(|name| name.expect("a name in UTF-8"))
         .collect();
     names.sort();
-    assert!(names.len() >= 11, "{names:?}");
+    assert!(names.len() >= 12, "{names:?}");
     for name in names {
         let netns = Netns::new();
         let mut command = netns.command(&format!("/examples/{name}"));

@@ -11,7 +11,7 @@ use std::{
 use lunatik::{ErrorKind, limits};
 use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C};
 use lunatik_tests::{
-    Cgroup, Message, Netns, Parameter, Process, eventually, integer, lua, refused, sh,
+    Cgroup, Message, Netns, Parameter, Process, eventually, holds, integer, lua, refused, sh,
 };
 use nix::libc;
 
@@ -341,4 +341,58 @@ fn memory_is_charged_to_the_cgroup_of_who_runs_the_script() {
     runner.join();
     let events = cgroup.read("memory.events");
     assert!(events.contains("oom_kill 0"), "{events}");
+}
+
+/// What goes together has the longest deadline together, and what it was too late
+/// for is sent again.
+#[test]
+fn a_batch_that_takes_long_is_run_to_its_end() {
+    const COUNT: i64 = 60;
+
+    let longest = Parameter::set("max_timeout_us", 300_000);
+    let netns = Netns::new();
+    let state = netns.session().new_state("a").create().expect("a state");
+    lua(
+        &state,
+        "seen = {}
+         function work(n) while n > 0 do n = n - 1 end end
+         require('lunatik').receive(function(data)
+           seen[#seen + 1] = data
+           work(loops)
+           return data
+         end)",
+    );
+    // 16 messages that go together at first take longer than the deadline.
+    let begin = Instant::now();
+    lua(&state, "work(100000)");
+    let loops = 100_000 * 25_000 / begin.elapsed().as_micros().max(1);
+    lua(&state, &format!("loops = {loops}"));
+
+    let begin = Instant::now();
+    let answers = state.send_all((0..COUNT).map(|n| n.to_string()));
+    let elapsed = begin.elapsed();
+    assert!(elapsed > Duration::from_millis(600), "{elapsed:?}");
+    let mut late = 0;
+    for (n, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Ok(reply) => assert_eq!(reply, Some(n.to_string().into_bytes())),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Deadline, "{n}: {error}");
+                // It has run.
+                assert!(error.lua().is_some(), "{n}: {error}");
+                late += 1;
+            }
+        }
+    }
+    // The first system call is too long, those that follow know better.
+    assert!((1..COUNT / 10).contains(&late), "{late}");
+    drop(longest);
+    holds(
+        &state,
+        &format!(
+            "if #seen ~= {COUNT} then return false end
+         for i, data in ipairs(seen) do if data ~= tostring(i - 1) then return false end end
+         return true"
+        ),
+    );
 }

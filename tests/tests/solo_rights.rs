@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, process::Command, time::Duration};
 
-use lunatik::{ErrorKind, Session};
+use lunatik::{ErrorKind, Session, limits};
 use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C};
 use lunatik_tests::{
     CAP_NET_ADMIN, Message, NLM_F_DUMP, NOBODY, Netns, Output, Parameter, Process, Raw, SOON,
@@ -651,6 +651,46 @@ fn every_client_serves_an_admin_of_a_user_namespace_when_allowed() {
             "local t = {} for i = 1, 12 do t[i] = ('x'):rep(60000) end return t",
         );
         assert_eq!(values.len(), 1);
+    })
+    .join();
+}
+
+/// Who may not set the size of a socket's buffer sends fewer messages at once.
+#[test]
+fn a_batch_of_a_user_namespace_loses_no_answer() {
+    let _allowed = Parameter::set("allow_user_ns", "1");
+    Process::fork(|_| {
+        become_user(ALICE);
+        enter_user_namespace();
+        let session = Session::open().expect("a session");
+        let state = session.new_state("a").create().expect("a state");
+        lua(
+            &state,
+            "require('lunatik').receive(function(data)
+               if data == 'fail' then error(('e'):rep(61440), 0) end
+               return data .. ('x'):rep(61440 - #data)
+             end)",
+        );
+        let messages = (0..50).map(|n| match n % 10 {
+            9 => "fail".to_owned(),
+            _ => format!("{n} "),
+        });
+        for (n, answer) in state.send_all(messages).into_iter().enumerate() {
+            match answer {
+                Ok(reply) => {
+                    let reply = reply.expect("a reply");
+                    assert!(reply.starts_with(format!("{n} x").as_bytes()), "{n}");
+                    assert_eq!(reply.len(), limits::DATA, "{n}");
+                }
+                Err(error) => {
+                    assert_eq!(
+                        (n % 10, error.kind()),
+                        (9, ErrorKind::Script),
+                        "{error:.100}"
+                    );
+                }
+            }
+        }
     })
     .join();
 }
