@@ -41,7 +41,7 @@ impl Failure {
             Self::Failed(error) => {
                 values.push_back(Value::Nil);
                 values.push_back(Value::String(lua.create_string(text(&error))?));
-                let code = error.errno_name().unwrap_or("EIO");
+                let code = code(&error);
                 values.push_back(Value::String(lua.create_string(code)?));
                 if let Some(traceback) = error.lua().and_then(|lua| lua.traceback_bytes()) {
                     values.push_back(Value::String(lua.create_string(traceback)?));
@@ -58,9 +58,13 @@ impl Failure {
     }
 }
 
+pub(crate) fn code(error: &Error) -> &'static str {
+    error.errno_name().unwrap_or("EIO")
+}
+
 /// An error's text: Lua's as it is, others without the errno, which is a value of
 /// its own.
-fn text(error: &Error) -> Vec<u8> {
+pub(crate) fn text(error: &Error) -> Vec<u8> {
     if let Some(lua) = error.lua() {
         return lua.message_bytes().to_vec();
     }
@@ -77,6 +81,8 @@ fn text(error: &Error) -> Vec<u8> {
 #[derive(Clone, Copy)]
 enum Place {
     Argument(usize),
+    /// An argument and an index in that, from 1.
+    Element(usize, usize),
     Option(&'static str),
 }
 
@@ -122,6 +128,10 @@ impl Arguments {
                 let number = index + 1 - self.skip;
                 format!("bad argument #{number} to '{function}' ({why})")
             }
+            Place::Element(index, element) => {
+                let number = index + 1 - self.skip;
+                format!("bad argument #{number} to '{function}' (element {element}: {why})")
+            }
             Place::Option(name) => format!("bad option '{name}' to '{function}' ({why})"),
         })
     }
@@ -157,6 +167,17 @@ impl Arguments {
     /// A string, or a number's.
     pub(crate) fn bytes(&self, lua: &Lua, index: usize) -> Result<Vec<u8>, Failure> {
         self.bytes_at(lua, Place::Argument(index), self.get(index))
+    }
+
+    /// A string, or a number's, which is element `element` of argument `index`.
+    pub(crate) fn element(
+        &self,
+        lua: &Lua,
+        index: usize,
+        element: usize,
+        value: &Value,
+    ) -> Result<Vec<u8>, Failure> {
+        self.bytes_at(lua, Place::Element(index, element), value)
     }
 
     /// A state's name.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lunatik::{Description, Info, LogLine, Value as Kernel, limits};
 use mlua::{Lua, Table, Value};
 
-use crate::arguments::type_name;
+use crate::arguments::{code, text, type_name};
 
 /// A float that is an integer.
 pub(crate) fn integer(float: f64) -> Option<i64> {
@@ -122,6 +122,42 @@ pub(crate) fn info(lua: &Lua, info: &Info) -> mlua::Result<Table> {
     table.raw_set("maxalloc", info.max_alloc)?;
     table.raw_set("timeout", seconds(info.timeout))?;
     table.raw_set("maxtimeout", seconds(info.max_timeout))?;
+    Ok(table)
+}
+
+/// What each message was answered, `false` where it failed, and why by its number;
+/// nil where none did.
+pub(crate) fn answers(
+    lua: &Lua,
+    answers: Vec<lunatik::Result<Option<Vec<u8>>>>,
+) -> mlua::Result<(Table, Option<Table>)> {
+    let table = lua.create_table_with_capacity(answers.len(), 0)?;
+    let mut failures = None;
+    for (answer, number) in answers.into_iter().zip(1..) {
+        let value = match answer {
+            Ok(Some(reply)) => Value::String(lua.create_string(reply)?),
+            Ok(None) => Value::Boolean(true),
+            Err(error) => {
+                let failures = match &mut failures {
+                    Some(failures) => failures,
+                    none => none.insert(lua.create_table()?),
+                };
+                failures.raw_set(number, failure(lua, &error)?)?;
+                Value::Boolean(false)
+            }
+        };
+        table.raw_set(number, value)?;
+    }
+    Ok((table, failures))
+}
+
+fn failure(lua: &Lua, error: &lunatik::Error) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("message", lua.create_string(text(error))?)?;
+    table.raw_set("code", code(error))?;
+    if let Some(traceback) = error.lua().and_then(|lua| lua.traceback_bytes()) {
+        table.raw_set("traceback", lua.create_string(traceback)?)?;
+    }
     Ok(table)
 }
 

@@ -37,6 +37,7 @@
 //! | `s:dostring(code, ...)` | what the code returns; it has the arguments as `...` |
 //! | `s:call{code=, chunkname=, timeout=, args={n=, ...}}` | the same, with a chunk name as `load` takes it and a limit of its own |
 //! | `s:senddata(data [, timeout])` | the string that the state's receiver returned, or `true` when it returned none |
+//! | `s:sendall(messages [, timeout])` | a sequence of what `senddata` would have returned for each of the sequence `messages`, `false` where that failed, and a table of `{message=, code=, traceback=}` for those, by their index, `nil` when there are none; many messages go in one system call, and each has the `timeout` |
 //! | `s:subscribe()`, `s:unsubscribe()` | `true`; from the one to the other, what the state sends can be received |
 //! | `s:receive([timeout])` | data, its sequence number, and how many messages before it were lost; subscribes if need be. `nil, "timeout", "ETIMEDOUT"` when none came, and once with `ENOBUFS` when messages were lost |
 //! | `s:getfd()` | the descriptor to poll for `receive`, `nil` when not subscribed |

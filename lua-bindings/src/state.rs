@@ -4,9 +4,10 @@
 use std::{
     cell::{Ref, RefCell},
     os::fd::{AsFd, AsRawFd},
+    time::Duration,
 };
 
-use lunatik::{Message, State, Subscription};
+use lunatik::{Batch, Message, State, Subscription};
 use mlua::{IntoLuaMulti, Lua, MultiValue, UserData, UserDataFields, UserDataRef, Value};
 
 use crate::{
@@ -15,10 +16,11 @@ use crate::{
     convert,
 };
 
-pub(crate) const METHODS: [(&str, Body); 11] = [
+pub(crate) const METHODS: [(&str, Body); 12] = [
     ("dostring", dostring),
     ("call", call),
     ("senddata", senddata),
+    ("sendall", sendall),
     ("subscribe", subscribe),
     ("unsubscribe", unsubscribe),
     ("receive", receive),
@@ -36,6 +38,8 @@ pub(crate) struct Handle {
     max_alloc: Option<u32>,
     state: RefCell<Option<State>>,
     subscription: RefCell<Option<Subscription>>,
+    /// What `sendall` fills again and again.
+    batch: RefCell<Option<Batch>>,
 }
 
 impl Handle {
@@ -46,6 +50,7 @@ impl Handle {
             max_alloc: state.snapshot().map(|description| description.max_alloc),
             state: RefCell::new(Some(state)),
             subscription: RefCell::new(None),
+            batch: RefCell::new(None),
         }
     }
 
@@ -65,6 +70,7 @@ impl Handle {
     /// Drops what it has; dropping a reference tells no failure.
     fn release(&self) {
         self.subscription.take();
+        self.batch.take();
         self.state.take();
     }
 }
@@ -192,6 +198,37 @@ fn senddata(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     }
 }
 
+fn push(batch: &mut Batch, state: &State, data: &[u8], timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => batch.push_within(state, data, timeout),
+        None => batch.push(state, data),
+    };
+}
+
+fn sendall(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
+    let handle = itself(arguments)?;
+    let Value::Table(messages) = arguments.get(1) else {
+        return Err(arguments.not_a(1, "table"));
+    };
+    let timeout = arguments.seconds(2)?;
+    let state = handle.state()?;
+    // One that a misuse below leaves filled is not kept.
+    let kept = handle.batch.take();
+    let mut batch = kept.unwrap_or_else(|| state.session().batch());
+    for number in 1..=messages.raw_len() {
+        let message: Value = messages.raw_get(number)?;
+        if let Value::String(data) = &message {
+            push(&mut batch, &state, &data.as_bytes(), timeout);
+        } else {
+            let data = arguments.element(lua, 1, number, &message)?;
+            push(&mut batch, &state, &data, timeout);
+        }
+    }
+    let (answers, failures) = convert::answers(lua, batch.send())?;
+    handle.batch.replace(Some(batch));
+    Ok((answers, failures).into_lua_multi(lua)?)
+}
+
 fn subscribe(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     itself(arguments)?.subscribe()?;
     done(lua)
@@ -258,6 +295,7 @@ fn put(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let handle = itself(arguments)?;
     handle.state()?;
     handle.subscription.take();
+    handle.batch.take();
     if let Some(state) = handle.state.take() {
         state.put()?;
     }

@@ -104,6 +104,11 @@ fn rust() -> lunatik::Result<()> {
     fw.do_string("lunatik = require 'lunatik' lunatik.receive(string.upper)")?;
     assert_eq!(fw.send_data("ping")?.as_deref(), Some(&b"PING"[..]));
 
+    // Many messages in one system call; each has its own answer or error.
+    for answer in fw.send_all(["a", "b", "c"]) {
+        assert_eq!(answer?.map(|reply| reply.len()), Some(1));
+    }
+
     let mut messages = fw.subscribe()?;
     fw.do_string("lunatik.send('from the kernel')")?;
     assert_eq!(messages.recv()?.data, b"from the kernel");
