@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The arguments of a function, and how it fails.
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use lunatik::{Error, Session};
-use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, UserDataRef, Value};
+use mlua::{AnyUserData, BorrowedBytes, Lua, LuaString, MultiValue, Table, UserDataRef, Value};
 
 /// Why a function returns no result.
 pub(crate) enum Failure {
@@ -77,6 +77,23 @@ pub(crate) fn text(error: &Error) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// The bytes of a string that Lua has, or of a number's.
+pub(crate) enum Bytes {
+    Borrowed(BorrowedBytes),
+    Owned(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
 /// A value that was passed, for messages: `'n' to 'f'` where it has a name.
 #[derive(Clone, Copy)]
 enum Place {
@@ -98,7 +115,7 @@ impl Arguments {
         Self {
             function,
             skip,
-            values: values.into_iter().collect(),
+            values: values.into_vec(),
         }
     }
 
@@ -151,38 +168,39 @@ impl Arguments {
         self.expected(Place::Argument(index), what, self.get(index))
     }
 
-    fn bytes_at(&self, lua: &Lua, place: Place, value: &Value) -> Result<Vec<u8>, Failure> {
+    fn bytes_at(&self, lua: &Lua, place: Place, value: &Value) -> Result<Bytes, Failure> {
         match value {
-            Value::String(text) => Ok(text.as_bytes().to_vec()),
+            Value::String(text) => Ok(Bytes::Borrowed(text.as_bytes())),
             Value::Integer(_) | Value::Number(_) => {
                 let text = lua.coerce_string(value.clone())?;
-                Ok(text
-                    .map(|text| text.as_bytes().to_vec())
-                    .unwrap_or_default())
+                Ok(Bytes::Owned(
+                    text.map(|text| text.as_bytes().to_vec())
+                        .unwrap_or_default(),
+                ))
             }
             _ => Err(self.expected(place, "string", value)),
         }
     }
 
     /// A string, or a number's.
-    pub(crate) fn bytes(&self, lua: &Lua, index: usize) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn bytes(&self, lua: &Lua, index: usize) -> Result<Bytes, Failure> {
         self.bytes_at(lua, Place::Argument(index), self.get(index))
     }
 
-    /// A string, or a number's, which is element `element` of argument `index`.
-    pub(crate) fn element(
+    /// A misuse: element `element` of argument `index` is not a `what` but `value`.
+    pub(crate) fn bad_element(
         &self,
-        lua: &Lua,
         index: usize,
         element: usize,
+        what: &str,
         value: &Value,
-    ) -> Result<Vec<u8>, Failure> {
-        self.bytes_at(lua, Place::Element(index, element), value)
+    ) -> Failure {
+        self.expected(Place::Element(index, element), what, value)
     }
 
     /// A state's name.
     pub(crate) fn name(&self, lua: &Lua, index: usize) -> Result<String, Failure> {
-        name(self.bytes(lua, index)?)
+        name(self.bytes(lua, index)?.to_vec())
     }
 
     /// How many bytes a state may have, if told.
@@ -287,7 +305,7 @@ impl Options<'_> {
             value => self
                 .arguments
                 .bytes_at(lua, Place::Option(name), &value)
-                .map(Some),
+                .map(|bytes| Some(bytes.to_vec())),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lunatik::{Description, Info, LogLine, Value as Kernel, limits};
-use mlua::{Lua, Table, Value};
+use mlua::{IntoLua, Lua, Table, Value};
 
 use crate::arguments::{code, text, type_name};
 
@@ -125,30 +125,37 @@ pub(crate) fn info(lua: &Lua, info: &Info) -> mlua::Result<Table> {
     Ok(table)
 }
 
-/// What each message was answered, `false` where it failed, and why by its number;
-/// nil where none did.
+/// What a message was answered: `true` for nothing, `false` where it failed.
+struct Answer(lunatik::Result<Option<Vec<u8>>>);
+
+impl IntoLua for Answer {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        Ok(match self.0 {
+            Ok(Some(reply)) => Value::String(lua.create_string(reply)?),
+            Ok(None) => Value::Boolean(true),
+            Err(_) => Value::Boolean(false),
+        })
+    }
+}
+
+/// What each message was answered, and by their numbers why those failed that did,
+/// nil for none.
 pub(crate) fn answers(
     lua: &Lua,
     answers: Vec<lunatik::Result<Option<Vec<u8>>>>,
 ) -> mlua::Result<(Table, Option<Table>)> {
-    let table = lua.create_table_with_capacity(answers.len(), 0)?;
     let mut failures = None;
-    for (answer, number) in answers.into_iter().zip(1..) {
-        let value = match answer {
-            Ok(Some(reply)) => Value::String(lua.create_string(reply)?),
-            Ok(None) => Value::Boolean(true),
-            Err(error) => {
-                let failures = match &mut failures {
-                    Some(failures) => failures,
-                    none => none.insert(lua.create_table()?),
-                };
-                failures.raw_set(number, failure(lua, &error)?)?;
-                Value::Boolean(false)
-            }
-        };
-        table.raw_set(number, value)?;
+    for (answer, number) in answers.iter().zip(1..) {
+        if let Err(error) = answer {
+            let failures = match &mut failures {
+                Some(failures) => failures,
+                none => none.insert(lua.create_table()?),
+            };
+            failures.raw_set(number, failure(lua, error)?)?;
+        }
     }
-    Ok((table, failures))
+    let answers = lua.create_sequence_from(answers.into_iter().map(Answer))?;
+    Ok((answers, failures))
 }
 
 fn failure(lua: &Lua, error: &lunatik::Error) -> mlua::Result<Table> {

@@ -7,7 +7,8 @@ local raw, misuse = ...
 local caller = _VERSION == "Lua 5.1" and not rawget(_G, "jit") and 3 or 2
 
 local function result(...)
-  if rawequal((...), misuse) then error((select(2, ...)), caller) end
+  -- No metamethod can make anything else equal to it: it is a light userdata.
+  if (...) == misuse then error((select(2, ...)), caller) end
   return ...
 end
 

@@ -4,11 +4,10 @@
 use std::{
     cell::{Ref, RefCell},
     os::fd::{AsFd, AsRawFd},
-    time::Duration,
 };
 
 use lunatik::{Batch, Message, State, Subscription};
-use mlua::{IntoLuaMulti, Lua, MultiValue, UserData, UserDataFields, UserDataRef, Value};
+use mlua::{BString, IntoLuaMulti, Lua, MultiValue, UserData, UserDataFields, UserDataRef, Value};
 
 use crate::{
     Body, STATE_INDEX,
@@ -140,7 +139,7 @@ fn dostring(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let handle = itself(arguments)?;
     let code = arguments.bytes(lua, 1)?;
     let state = handle.state()?;
-    let mut call = state.call(&code);
+    let mut call = state.call(&*code);
     for (index, value) in (2..).zip(arguments.rest(2)) {
         let value = convert::to_kernel(value)?.map_err(|why| arguments.bad(index, why))?;
         call = call.arg(value);
@@ -189,20 +188,13 @@ fn senddata(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let data = arguments.bytes(lua, 1)?;
     let state = handle.state()?;
     let reply = match arguments.seconds(2)? {
-        Some(timeout) => state.send_data_within(data, timeout),
-        None => state.send_data(data),
+        Some(timeout) => state.send_data_within(&*data, timeout),
+        None => state.send_data(&*data),
     }?;
     match reply {
         Some(reply) => Ok(lua.create_string(reply)?.into_lua_multi(lua)?),
         None => done(lua),
     }
-}
-
-fn push(batch: &mut Batch, state: &State, data: &[u8], timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => batch.push_within(state, data, timeout),
-        None => batch.push(state, data),
-    };
 }
 
 fn sendall(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
@@ -216,13 +208,14 @@ fn sendall(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let kept = handle.batch.take();
     let mut batch = kept.unwrap_or_else(|| state.session().batch());
     for number in 1..=messages.raw_len() {
-        let message: Value = messages.raw_get(number)?;
-        if let Value::String(data) = &message {
-            push(&mut batch, &state, &data.as_bytes(), timeout);
-        } else {
-            let data = arguments.element(lua, 1, number, &message)?;
-            push(&mut batch, &state, &data, timeout);
-        }
+        // Of what is a string this makes no Lua value, which would cost more.
+        let Ok(data) = messages.raw_get::<BString>(number) else {
+            return Err(arguments.bad_element(1, number, "string", &messages.raw_get(number)?));
+        };
+        match timeout {
+            Some(timeout) => batch.push_within(&state, data, timeout),
+            None => batch.push(&state, data),
+        };
     }
     let (answers, failures) = convert::answers(lua, batch.send())?;
     handle.batch.replace(Some(batch));
