@@ -107,6 +107,8 @@ enum Place {
 pub(crate) struct Arguments {
     function: &'static str,
     skip: usize,
+    /// How many came before `values`.
+    before: usize,
     values: Vec<Value>,
 }
 
@@ -115,17 +117,30 @@ impl Arguments {
         Self {
             function,
             skip,
+            before: 0,
             values: values.into_vec(),
+        }
+    }
+
+    /// Those of a method behind the object that it is called on, which is argument
+    /// 0 still.
+    pub(crate) fn behind_self(function: &'static str, skip: usize, values: MultiValue) -> Self {
+        Self {
+            before: 1,
+            ..Self::new(function, skip, values)
         }
     }
 
     /// Argument `index`, from 0; nil when there is none.
     pub(crate) fn get(&self, index: usize) -> &Value {
-        self.values.get(index).unwrap_or(&Value::Nil)
+        let index = index.checked_sub(self.before);
+        let value = index.and_then(|index| self.values.get(index));
+        value.unwrap_or(&Value::Nil)
     }
 
     /// The arguments from `index` on.
     pub(crate) fn rest(&self, index: usize) -> &[Value] {
+        let index = index.saturating_sub(self.before);
         self.values.get(index..).unwrap_or(&[])
     }
 
@@ -154,7 +169,8 @@ impl Arguments {
     }
 
     fn expected(&self, place: Place, what: &str, value: &Value) -> Failure {
-        let missing = matches!(place, Place::Argument(index) if index >= self.values.len());
+        let missing =
+            matches!(place, Place::Argument(index) if index >= self.before + self.values.len());
         let got = if missing {
             "no value"
         } else {
@@ -249,6 +265,11 @@ impl Arguments {
         Duration::try_from_secs_f64(seconds)
             .map(Some)
             .map_err(|_| self.wrong(place, "not a time in seconds"))
+    }
+
+    /// A misuse: a method is called on `value`, not on a `what`.
+    pub(crate) fn bad_self(&self, what: &str, value: &Value) -> Failure {
+        self.expected(Place::Argument(0), what, value)
     }
 
     /// The userdata that a method is called on.

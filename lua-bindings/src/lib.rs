@@ -56,9 +56,12 @@ mod convert;
 mod session;
 mod state;
 
-use mlua::{Function, Lua, MultiValue, Table, Value};
+use mlua::{Either, Function, Lua, MultiValue, Table, UserDataRef, Value};
 
-use crate::arguments::{Arguments, Failure};
+use crate::{
+    arguments::{Arguments, Failure},
+    state::Handle,
+};
 
 /// What makes Lua functions of ours.
 const PRELUDE: &str = include_str!("prelude.lua");
@@ -77,6 +80,23 @@ fn function(lua: &Lua, name: &'static str, skip: usize, body: Body) -> mlua::Res
     })
 }
 
+/// What a method of states does.
+type Method = fn(&Lua, &Handle, &Arguments) -> Result<MultiValue, Failure>;
+
+/// As [`function`], for what is called on a state: that is taken from Lua's stack
+/// as it is, without a Lua value of it.
+fn method(lua: &Lua, name: &'static str, skip: usize, body: Method) -> mlua::Result<Function> {
+    type This = Either<UserDataRef<Handle>, Value>;
+    lua.create_function(move |lua, (this, values): (This, MultiValue)| {
+        let arguments = Arguments::behind_self(name, skip, values);
+        let result = match &this {
+            Either::Left(handle) => body(lua, handle, &arguments),
+            Either::Right(value) => Err(arguments.bad_self("lunatik state", value)),
+        };
+        result.or_else(|failure| failure.into_values(lua))
+    })
+}
+
 /// `skip` of a function's arguments are not counted in messages.
 fn functions(lua: &Lua, skip: usize, bodies: &[(&'static str, Body)]) -> mlua::Result<Table> {
     let table = lua.create_table()?;
@@ -92,8 +112,12 @@ fn module(lua: &Lua) -> mlua::Result<Table> {
     let raw = lua.create_table()?;
     raw.set("module", functions(lua, 0, &session::MODULE)?)?;
     raw.set("session", functions(lua, 1, &session::METHODS)?)?;
-    raw.set("state", functions(lua, 1, &state::METHODS)?)?;
-    raw.set("field", function(lua, "__index", 0, state::field)?)?;
+    let state = lua.create_table()?;
+    for (name, body) in state::METHODS {
+        state.set(name, method(lua, name, 1, body)?)?;
+    }
+    raw.set("state", state)?;
+    raw.set("field", method(lua, "__index", 0, state::field)?)?;
     let (module, state, session): (Table, Function, Function) = lua
         .load(PRELUDE)
         .set_name("=lunatik")

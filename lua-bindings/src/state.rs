@@ -10,12 +10,12 @@ use lunatik::{Batch, Message, State, Subscription};
 use mlua::{BString, IntoLuaMulti, Lua, MultiValue, UserData, UserDataFields, UserDataRef, Value};
 
 use crate::{
-    Body, STATE_INDEX,
+    Method, STATE_INDEX,
     arguments::{Arguments, Failure},
     convert,
 };
 
-pub(crate) const METHODS: [(&str, Body); 12] = [
+pub(crate) const METHODS: [(&str, Method); 12] = [
     ("dostring", dostring),
     ("call", call),
     ("senddata", senddata),
@@ -98,17 +98,16 @@ impl UserData for Handle {
     }
 }
 
-fn itself(arguments: &Arguments) -> Result<UserDataRef<Handle>, Failure> {
-    arguments.itself("lunatik state")
-}
-
 fn done(lua: &Lua) -> Result<MultiValue, Failure> {
     Ok(true.into_lua_multi(lua)?)
 }
 
 /// A field that is no method; the arguments are those of `__index`.
-pub(crate) fn field(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+pub(crate) fn field(
+    lua: &Lua,
+    handle: &Handle,
+    arguments: &Arguments,
+) -> Result<MultiValue, Failure> {
     let key = arguments
         .get(1)
         .as_string()
@@ -135,8 +134,7 @@ fn results(lua: &Lua, values: &[lunatik::Value]) -> Result<MultiValue, Failure> 
     Ok(values?)
 }
 
-fn dostring(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn dostring(lua: &Lua, handle: &Handle, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let code = arguments.bytes(lua, 1)?;
     let state = handle.state()?;
     let mut call = state.call(&*code);
@@ -147,8 +145,7 @@ fn dostring(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     results(lua, &call.run()?)
 }
 
-fn call(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn call(lua: &Lua, handle: &Handle, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let options = arguments.options(1, &["code", "chunkname", "timeout", "args"])?;
     let code = options.required(lua, "code")?;
     let chunk_name = options
@@ -183,8 +180,7 @@ fn call(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     results(lua, &call.run()?)
 }
 
-fn senddata(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn senddata(lua: &Lua, handle: &Handle, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let data = arguments.bytes(lua, 1)?;
     let state = handle.state()?;
     let reply = match arguments.seconds(2)? {
@@ -197,8 +193,7 @@ fn senddata(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     }
 }
 
-fn sendall(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn sendall(lua: &Lua, handle: &Handle, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let Value::Table(messages) = arguments.get(1) else {
         return Err(arguments.not_a(1, "table"));
     };
@@ -222,18 +217,17 @@ fn sendall(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     Ok((answers, failures).into_lua_multi(lua)?)
 }
 
-fn subscribe(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    itself(arguments)?.subscribe()?;
+fn subscribe(lua: &Lua, handle: &Handle, _: &Arguments) -> Result<MultiValue, Failure> {
+    handle.subscribe()?;
     done(lua)
 }
 
-fn unsubscribe(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    itself(arguments)?.subscription.take();
+fn unsubscribe(lua: &Lua, handle: &Handle, _: &Arguments) -> Result<MultiValue, Failure> {
+    handle.subscription.take();
     done(lua)
 }
 
-fn receive(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn receive(lua: &Lua, handle: &Handle, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let timeout = arguments.seconds(1)?;
     handle.subscribe()?;
     let mut subscription = handle.subscription.borrow_mut();
@@ -253,8 +247,7 @@ fn receive(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     }
 }
 
-fn getfd(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn getfd(lua: &Lua, handle: &Handle, _: &Arguments) -> Result<MultiValue, Failure> {
     let subscription = handle.subscription.borrow();
     let fd = subscription
         .as_ref()
@@ -262,8 +255,7 @@ fn getfd(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     Ok(fd.into_lua_multi(lua)?)
 }
 
-fn log(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn log(lua: &Lua, handle: &Handle, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let first = match arguments.get(1) {
         Value::Nil => None,
         _ => Some(
@@ -279,13 +271,12 @@ fn log(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     Ok((lines, log.lost).into_lua_multi(lua)?)
 }
 
-fn describe(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let description = itself(arguments)?.state()?.description()?;
+fn describe(lua: &Lua, handle: &Handle, _: &Arguments) -> Result<MultiValue, Failure> {
+    let description = handle.state()?.description()?;
     Ok(convert::description(lua, &description)?.into_lua_multi(lua)?)
 }
 
-fn put(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn put(lua: &Lua, handle: &Handle, _: &Arguments) -> Result<MultiValue, Failure> {
     handle.state()?;
     handle.subscription.take();
     handle.batch.take();
@@ -295,8 +286,7 @@ fn put(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
     done(lua)
 }
 
-fn close(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
-    let handle = itself(arguments)?;
+fn close(lua: &Lua, handle: &Handle, arguments: &Arguments) -> Result<MultiValue, Failure> {
     {
         let state = handle.state()?;
         match arguments.get(1) {
