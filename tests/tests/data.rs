@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use lunatik::{ErrorKind, limits};
+use lunatik_sys::LUNATIK_MESSAGE_MAX;
 use lunatik_tests::{Client, Netns, SOON, eventually, integer, lua, refused, string};
 use nix::{libc, sys::signal::Signal};
 
@@ -413,13 +414,36 @@ fn large_answers_of_a_batch_are_not_lost() {
 fn large_errors_of_a_batch_are_told_apart() {
     let netns = Netns::new();
     let state = netns.state("a");
-    lua(
-        &state,
-        "require('lunatik').receive(function(data)
-           if data == 'ok' then return 'fine' end error(('e'):rep(61440), 0)
+    // With the longest message and the longest traceback it is more than fits one
+    // message.
+    let code = format!(
+        "{}
+         local f
+         local function tail(n) return f(n) end
+         function f(n)
+           if n == 0 then error(('e'):rep(61440), 0) end
+           tail(n - 1)
+           return 1
+         end
+         package.loaded[('m'):rep(60)] = {{[('f'):rep(60)] = f}}
+         require('lunatik').receive(function(data)
+           if data == 'ok' then return 'fine' end
+           f(40)
+           return 1
          end)",
+        "\n".repeat(99_999)
     );
+    let chunk = format!("={}", "c".repeat(59));
+    state
+        .call(&code)
+        .chunk_name(&chunk)
+        .run()
+        .expect("a receiver");
     let alone = refused(state.send_data("x"), ErrorKind::Script);
+    let said = alone.lua().expect("a Lua error");
+    let traceback = said.traceback_bytes().expect("a traceback");
+    let length = said.message_bytes().len() + traceback.len();
+    assert!(length > LUNATIK_MESSAGE_MAX as usize, "{length}");
     let answers = state.send_all(["ok", "x", "ok", "x", "ok"]);
     for index in [0, 2, 4] {
         assert_eq!(
