@@ -176,7 +176,9 @@ impl Batch {
     /// Each message has its own, those of [`State::send_data`]. Where a system
     /// call failed, all of its messages and all that follow have that error.
     /// [`Lost`](crate::ErrorKind::Lost) are those of which no answer came while
-    /// the kernel had no memory for answers.
+    /// the kernel had no memory for answers. [`Busy`](crate::ErrorKind::Busy) are
+    /// those whose error, message and traceback together over 64 KiB, came second
+    /// to another such error: what it was is not known.
     pub fn send(&mut self) -> Vec<Result<Option<Vec<u8>>>> {
         let mut next = 0;
         while let Some(first) = self.next_unanswered(next) {

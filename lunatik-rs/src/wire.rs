@@ -345,6 +345,25 @@ mod tests {
     }
 
     #[test]
+    fn requests_follow_each_other_in_one_buffer() {
+        let mut buffer = Vec::new();
+        for data in [&b"1"[..], b"", b"12345"] {
+            let cmd = lunatik_cmd::LUNATIK_CMD_SENDDATA;
+            let mut request = Request::new(&mut buffer, 31, NlmF::REQUEST, 0, cmd);
+            request
+                .bytes(lunatik_attr::LUNATIK_A_DATA, data)
+                .expect("fits");
+            request.finish().expect("fits");
+        }
+        set_sequences(&mut buffer, 7);
+        let messages: Vec<_> = Messages(&buffer)
+            .map(|message| message.expect("well-formed"))
+            .map(|message| (message.sequence, message.payload.len()))
+            .collect();
+        assert_eq!(messages, [(7, 12), (8, 8), (9, 16)]);
+    }
+
+    #[test]
     fn attributes_are_aligned() {
         let bytes = request(|r| {
             r.bytes(lunatik_attr::LUNATIK_A_DATA, b"12345")?;
