@@ -198,6 +198,7 @@ static int pending_done(struct netlink_callback *cb)
 	return 0;
 }
 
+/* A text that cannot be told is no reason to hide the error err. */
 static int send_long(struct lunatik_reply *reply, int err)
 {
 	struct genl_info *info = reply->info;
@@ -215,14 +216,14 @@ static int send_long(struct lunatik_reply *reply, int err)
 
 	pending = kmalloc(sizeof(*pending), GFP_KERNEL_ACCOUNT);
 	if (!pending)
-		return -ENOMEM;
+		return err ?: -ENOMEM;
 	pending->lnet = lunatik_net(genl_info_net(info));
 	pending->charged = reply->total;
 	if (!lunatik_netns_charge(pending->lnet, pending->charged)) {
 		kfree(pending);
 		NL_SET_ERR_MSG(info->extack,
 			       "the namespace's quota of bytes has no room for the reply");
-		return -EDQUOT;
+		return err ?: -EDQUOT;
 	}
 	pending->err = err;
 	pending->started = &started;
@@ -233,9 +234,13 @@ static int send_long(struct lunatik_reply *reply, int err)
 	control.data = pending;
 	ret = netlink_dump_start(genl_info_net(info)->genl_sock, reply->request, info->nlhdr,
 				 &control);
-	if (!started)
-		pending_free(pending);
-	return ret;
+	if (started)
+		return ret;
+	pending_free(pending);
+	if (ret == -EBUSY)
+		NL_SET_ERR_MSG(info->extack,
+			       "an earlier long reply to this socket has not been read to its end");
+	return err ?: ret;
 }
 
 int lunatik_reply_send(struct lunatik_reply *reply, int err)

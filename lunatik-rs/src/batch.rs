@@ -28,9 +28,6 @@ const FIRST: usize = 16;
 const GOAL: Duration = Duration::from_millis(100);
 /// What the kernel says to those that it does not run because that time is up.
 const TIME_IS_UP: &str = "requests sent at once have had the longest deadline together";
-/// What the kernel means by EBUSY: it has one answer at a time that is longer than
-/// a message, which only errors are.
-const TOO_LONG: &str = "the error's text is too long to come beside another such text";
 
 /// Data for states of one session, sent many messages in one system call.
 ///
@@ -176,9 +173,8 @@ impl Batch {
     /// Each message has its own, those of [`State::send_data`]. Where a system
     /// call failed, all of its messages and all that follow have that error.
     /// [`Lost`](crate::ErrorKind::Lost) are those of which no answer came while
-    /// the kernel had no memory for answers. [`Busy`](crate::ErrorKind::Busy) are
-    /// those whose error, message and traceback together over 64 KiB, came second
-    /// to another such error: what it was is not known.
+    /// the kernel had no memory for answers. An error of a script has no text where
+    /// that, with its traceback, is over 64 KiB and came second to another such.
     pub fn send(&mut self) -> Vec<Result<Option<Vec<u8>>>> {
         let mut next = 0;
         while let Some(first) = self.next_unanswered(next) {
@@ -289,9 +285,6 @@ impl Slot {
                     let traceback = self.traceback.take();
                     let said = self.message.take();
                     refusal.lua = said.map(|message| LuaError { message, traceback });
-                    if refusal.errno == libc::EBUSY {
-                        refusal.message.get_or_insert_with(|| TOO_LONG.into());
-                    }
                     Some(Err(Error::Refused(refusal)))
                 }
                 Err(error) => Some(Err(error)),
@@ -466,7 +459,7 @@ mod tests {
             3,
             &[
                 said(NlmF::MULTI, 1, b"fw:1: "),
-                error(2, libc::EBUSY, &[]),
+                error(2, libc::EREMOTEIO, &[]),
                 data(3, b"third"),
                 said(NlmF::MULTI, 1, b"boom"),
                 reply(NlmF::MULTI, 1, CMD, &traceback),
@@ -477,8 +470,9 @@ mod tests {
         let lua = lua.expect("Lua said something");
         assert_eq!(lua.message(), "fw:1: boom");
         assert_eq!(lua.traceback().as_deref(), Some("stack traceback:"));
-        let busy = answers[1].as_ref().expect_err("failed").to_string();
-        assert_eq!(busy, format!("{TOO_LONG} (EBUSY)"));
+        let textless = answers[1].as_ref().expect_err("failed");
+        assert_eq!(textless.kind(), ErrorKind::Script);
+        assert_eq!(textless.lua(), None);
         assert_eq!(
             answers[2].as_ref().expect("succeeded").as_deref(),
             Some(&b"third"[..])

@@ -456,7 +456,11 @@ fn large_errors_of_a_batch_are_told_apart() {
     assert_eq!(error.lua(), alone.lua());
     // The kernel has one answer at a time that is longer than a message.
     let error = answers[3].as_ref().expect_err("the script failed");
-    assert_eq!(error.kind(), ErrorKind::Busy);
-    assert!(error.to_string().contains("too long"), "{error:.100}");
+    assert_eq!(error.kind(), ErrorKind::Script);
+    assert_eq!(error.lua(), None);
+    assert!(
+        error.to_string().contains("earlier long reply"),
+        "{error:.100}"
+    );
     assert_eq!(told(state.send_all(["ok"])), ["fine"]);
 }
