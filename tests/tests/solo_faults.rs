@@ -926,10 +926,10 @@ fn scripts() -> Vec<Operation> {
              collectgarbage() collectgarbage 'step' collectgarbage 'incremental' \
              collectgarbage 'generational'",
         ),
-        O::send("SENDDATA", 10, data(b"ping"))
+        O::send("SENDDATA", 7, data(b"ping"))
             .state("require('lunatik').receive(function(data) return data .. 'pong' end)")
             .steady(),
-        O::send("SENDDATA, long", 10, data(&vec![b'x'; 60_000]))
+        O::send("SENDDATA, long", 7, data(&vec![b'x'; 60_000]))
             .state("require('lunatik').receive(function(data) return data end)")
             .steady(),
         O::send("SENDDATA with an error", 10, data(b"ping"))
