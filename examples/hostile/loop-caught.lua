@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT OR Apache-2.0
 -- Catches the error that would end it, and goes on.
 -- Ends in: deadline of 1000 ms passed
 local function forever() while true do end end

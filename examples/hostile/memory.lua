@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT OR Apache-2.0
 -- Takes all memory, 10 kB at a time.
 -- Ends in: not enough memory
 local t = {}

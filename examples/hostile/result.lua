@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT OR Apache-2.0
 -- Returns more than a reply holds.
 -- Ends in: results exceed
 local t = {}

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT OR Apache-2.0
 -- Recurses through a metamethod.
 -- Ends in: C stack overflow
 local t = setmetatable({}, {})

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Runs each script of this folder in a state of its own. Each must end in the error
-# that its second line tells, and leave the state alive:
+# that its third line tells, and leave the state alive:
 #   cargo xtask vm --file examples/hostile -- sh /files/hostile/tour.sh
 set -eu
 cd "$(dirname "$0")"
