@@ -148,6 +148,7 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 
 	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
 	guard->stack_text = stack + LUNATIK_STACK_TEXT;
+	guard->stack_handler = stack + LUNATIK_STACK_HANDLER;
 	guard->stack_hard = stack + LUNATIK_STACK_HARD;
 	guard->stack_step = guard->stack_soft;
 	guard->attention = 0;

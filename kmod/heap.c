@@ -89,6 +89,7 @@ static noinline bool charge_more(struct lunatik_heap *heap, size_t size)
 {
 	u32 charged;
 
+	heap->lacked_stack = false;
 	if (!fits(heap, size)) {
 		trim(heap);
 		if (!fits(heap, size))
@@ -151,11 +152,12 @@ static __always_inline bool keep(struct lunatik_heap *heap, void *block, unsigne
 	return true;
 }
 
-static void *alloc(size_t size)
+static void *alloc(struct lunatik_heap *heap, size_t size)
 {
 	gfp_t gfp = lunatik_gfp();
 
-	if (unlikely(lunatik_stack_left() < LUNATIK_STACK_ALLOC))
+	heap->lacked_stack = lunatik_stack_left() < LUNATIK_STACK_ALLOC;
+	if (unlikely(heap->lacked_stack))
 		return NULL;
 	if (KEEPS && size <= SMALL_MAX)
 		size = class_size[class_of(size)];
@@ -181,7 +183,7 @@ void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size)
 	}
 	if (!charge(heap, size))
 		return NULL;
-	ptr = alloc(size);
+	ptr = alloc(heap, size);
 	if (!ptr)
 		uncharge(heap, size);
 	return ptr;
@@ -228,7 +230,7 @@ static void *shrink(struct lunatik_heap *heap, void *ptr, size_t osize, size_t n
 	if (same_block(osize, nsize))
 		return ptr;
 	/* Both blocks exist for a moment, but the cap is no reason not to shrink. */
-	new = have_kept(heap, nsize) ? take_kept(heap, class_of(nsize)) : alloc(nsize);
+	new = have_kept(heap, nsize) ? take_kept(heap, class_of(nsize)) : alloc(heap, nsize);
 	if (!new)	/* Lua takes it for granted that this cannot fail. */
 		return ptr;
 	memcpy(new, ptr, nsize);

@@ -24,6 +24,7 @@ struct lunatik_heap {
 	u32 peak;
 	u32 charged;	/* bytes charged to the namespace, at least held */
 	u32 room;	/* held may grow to this without asking: min(charged, max) */
+	bool lacked_stack;	/* memory was last refused for want of C stack */
 	void *free[LUNATIK_HEAP_CLASSES];	/* freed small blocks, by class */
 };
 

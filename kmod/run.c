@@ -24,6 +24,11 @@ static void report(struct lunatik_run *run, const char *message, size_t len)
 	run->reported = !lunatik_reply_put(run->reply, LUNATIK_A_ERROR, message, len);
 }
 
+int lunatik_lacked_stack(const lua_State *L)
+{
+	return lunatik_state_of(L)->heap.lacked_stack;
+}
+
 bool lunatik_run_ended(const lua_State *L)
 {
 	return lunatik_state_of(L)->run->ended;

@@ -26,7 +26,8 @@
  *		error, "C stack overflow";
  *   TEXT	that error has no position, for there is no room to make the text;
  *   KERNEL	nothing is sent or logged;
- *   HARD	what handles it, a message handler say, is an error too;
+ *   HANDLER	that error has no message handler, which would only reach
+ *   HARD	where what handles the error is one, too;
  *   ALLOC	there is no memory. The allocator's own way is the longest.
  */
 #define LUNATIK_STACK(bytes)	(LUNATIK_STACK_MARGIN + LUNATIK_FRAMES * (bytes))
@@ -34,6 +35,7 @@
 #define LUNATIK_STACK_SOFT	LUNATIK_STACK(3072)
 #define LUNATIK_STACK_TEXT	LUNATIK_STACK(2752)
 #define LUNATIK_STACK_KERNEL	LUNATIK_STACK(2560)
+#define LUNATIK_STACK_HANDLER	LUNATIK_STACK(2496)
 #define LUNATIK_STACK_HARD	LUNATIK_STACK(2240)
 #define LUNATIK_STACK_ALLOC	LUNATIK_STACK(1408)
 

@@ -26,6 +26,18 @@ void lunatik_cstack_open(lua_State *L)
 	luaC_fix(L, obj2gco(luaS_newliteral(L, "error in error handling")));
 }
 
+static void push_overflow(lua_State *L)
+{
+	setsvalue2s(L, L->top.p, luaS_new(L, overflow));
+	L->top.p++;	/* EXTRA_STACK */
+}
+
+static void throw_overflow(lua_State *L)
+{
+	push_overflow(L);
+	luaD_throw(L, LUA_ERRRUN);
+}
+
 void luaE_checkcstack(lua_State *L)
 {
 	struct lunatik_guard *guard = lunatik_guard(L);
@@ -39,15 +51,25 @@ void luaE_checkcstack(lua_State *L)
 			luaD_errerr(L);
 		return;
 	}
+	/* A message handler would only fail, and hide this error. */
+	if (here < guard->stack_handler)
+		throw_overflow(L);
 	guard->overflowed = 1;
 	if (here >= guard->stack_text)
 		luaG_runerror(L, overflow);
-	setsvalue2s(L, L->top.p, luaS_new(L, overflow));
-	L->top.p++;	/* EXTRA_STACK */
-	if (here >= guard->stack_hard)
-		luaG_errormsg(L);
-	/* A message handler would only fail, and hide this error. */
-	luaD_throw(L, LUA_ERRRUN);
+	push_overflow(L);
+	luaG_errormsg(L);
+}
+
+void lunatik_cstack_thrown(lua_State *L, int status)
+{
+	struct lunatik_guard *guard = lunatik_guard(L);
+
+	if (status != LUA_ERRMEM || !guard || !lunatik_cstack_low(L) || !lunatik_lacked_stack(L))
+		return;
+	if (guard->overflowed)
+		luaD_errerr(L);
+	throw_overflow(L);
 }
 
 void lunatik_cstack_check(lua_State *L)
@@ -69,13 +91,18 @@ void lunatik_cstack_caught(lua_State *L)
 {
 	struct lunatik_guard *guard = lunatik_guard(L);
 
-	if (guard)
+	/* Below, it was text of the error's own that found no memory. */
+	if (guard && (unsigned long)__builtin_frame_address(0) >= guard->stack_hard)
 		guard->overflowed = 0;
 }
 
 void lunatik_match_attend(lua_State *L)
 {
-	if (l_unlikely(lunatik_cstack_low(L)))
+	unsigned long here = (unsigned long)__builtin_frame_address(0);
+
+	if (l_unlikely(here < lunatik_guard(L)->stack_text))
+		luaE_checkcstack(L);
+	else if (l_unlikely(lunatik_cstack_low(L)))
 		luaG_runerror(L, "pattern too complex");
 	lunatik_poll(L);
 }

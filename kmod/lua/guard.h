@@ -27,7 +27,8 @@ enum {
 struct lunatik_guard {
 	unsigned long stack_soft;	/* below this address: "C stack overflow" */
 	unsigned long stack_text;	/* below this: without a position */
-	unsigned long stack_hard;	/* below this: not even a message handler */
+	unsigned long stack_handler;	/* below this: without a message handler */
+	unsigned long stack_hard;	/* below this: not even in handling one */
 	unsigned long attention;	/* set by the deadline's timer, an interrupt */
 	unsigned long stack_step;	/* stack_soft, or the last address while there is attention */
 	struct lua_State *L;		/* the coroutine that runs */
@@ -92,7 +93,15 @@ const void *lunatik_memchr(const void *s, int c, unsigned long n);
  */
 void lunatik_shed_handlers(struct lua_State *L);
 
-/* When an error has been caught, maybe before the state is complete. */
+/*
+ * When an error is thrown and when it has been caught, maybe before the state is
+ * complete. Memory that was refused for want of stack is no want of memory: then
+ * this throws another error.
+ */
+void lunatik_cstack_thrown(struct lua_State *L, int status);
 void lunatik_cstack_caught(struct lua_State *L);
+
+/* Whether memory was last refused for want of C stack. */
+int lunatik_lacked_stack(const struct lua_State *L);
 
 #endif

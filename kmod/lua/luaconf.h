@@ -92,10 +92,10 @@ const void *lunatik_hidden_pointer(const void *pointer);
 unsigned int get_random_u32(void);
 
 /*
- * Errors unwind with our setjmp. A caught one ends the handling of a C stack
+ * Errors unwind with our setjmp. Some are, and all end, the handling of a C stack
  * overflow (cstack.c).
  */
-#define LUAI_THROW(L, c)	longjmp((c)->b, 1)
+#define LUAI_THROW(L, c)	(lunatik_cstack_thrown(L, (c)->status), longjmp((c)->b, 1))
 #define LUAI_TRY(L, c, f, ud)				\
 	do {						\
 		if (setjmp((c)->b) == 0)		\

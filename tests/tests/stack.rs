@@ -296,6 +296,47 @@ fn formats_and_errors_of_depth() {
     overflows("return string.rep('x', 100, ('y'):rep(1 << 30))");
 }
 
+/// Where a kernel stack begins is random: each run gets to its end in another call.
+#[test]
+fn the_end_of_the_stack_is_one_error_wherever_it_is_met() {
+    const OVERFLOW: &str = "C stack overflow";
+    let netns = Netns::new();
+    let state = state(&netns, MAX_ALLOC);
+    for (code, told) in [
+        (
+            "local function f() return (('x'):gsub('x', f)) end return f()",
+            OVERFLOW,
+        ),
+        (
+            "local function f() table.sort({3, 2, 1}, f) end f()",
+            OVERFLOW,
+        ),
+        (
+            "local t = setmetatable({}, {}) getmetatable(t).__tostring = function(x) return ('%s'):format(x) end return tostring(t)",
+            OVERFLOW,
+        ),
+        (
+            "local t t = setmetatable({}, {__concat = function(a, b) return a .. b end}) return t .. 1",
+            OVERFLOW,
+        ),
+        (
+            "local function f() return coroutine.wrap(f)() end return f()",
+            OVERFLOW,
+        ),
+        (
+            "local function f(e) error(e) end local _, e = xpcall(error, f, 'x') error(e, 0)",
+            "error in error handling",
+        ),
+    ] {
+        for _ in 0..50 {
+            let error = state.do_string(code).expect_err(code);
+            assert_eq!(error.kind(), ErrorKind::Script, "{code}: {error}");
+            let message = error.lua().expect("a Lua error").message();
+            assert!(message.ends_with(told), "{code}: {message}");
+        }
+    }
+}
+
 #[test]
 fn recursion_while_memory_is_short() {
     let netns = Netns::new();
