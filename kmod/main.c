@@ -53,5 +53,5 @@ module_exit(lunatik_exit);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("Lua states per network namespace, over generic netlink");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(LUNATIK_VERSION);
 MODULE_ALIAS_GENL_FAMILY(LUNATIK_GENL_NAME);

@@ -645,7 +645,7 @@ static int getinfo(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		return err;
 	msg = lunatik_reply_skb(&reply);
-	if (nla_put_string(msg, LUNATIK_A_VERSION, THIS_MODULE->version) ||
+	if (nla_put_string(msg, LUNATIK_A_VERSION, LUNATIK_VERSION) ||
 	    nla_put_string(msg, LUNATIK_A_LUA_VERSION, LUA_RELEASE) ||
 	    nla_put_u32(msg, LUNATIK_A_STATES, READ_ONCE(lnet->nstates)) ||
 	    put_u64(msg, LUNATIK_A_ALLOC, atomic64_read(&lnet->charged)) ||

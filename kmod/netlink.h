@@ -4,6 +4,9 @@
 
 #include <net/genetlink.h>
 
+/* The kernel's copy of MODULE_VERSION() is NULL where it had no memory for it. */
+#define LUNATIK_VERSION	"0.1.0"
+
 /* Multicast groups by index. */
 enum {
 	LUNATIK_GROUP_EVENTS,

@@ -1029,12 +1029,7 @@ fn module(faults: &Faults, tally: &mut Tally) {
     let (result, all) = faults.count(load);
     result.expect("it loads");
     unload().expect("nobody uses it");
-    let mut points = some(all, 15, 40);
-    tally.operations += 1;
-    tally.count("loading the module", 40, |_| {
-        let Some(nth) = points.next() else {
-            return false;
-        };
+    tally.sweep("loading the module", 40, |nth| {
         let (result, injected) = faults.inject(Fault::Nth(nth), load);
         assert_eq!(loaded(), result.is_ok(), "{result:?}");
         match result {
