@@ -189,6 +189,11 @@ void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size)
 	return ptr;
 }
 
+static __always_inline bool in_image(const struct lunatik_heap *heap, const void *ptr)
+{
+	return (size_t)((const char *)ptr - heap->image) < heap->image_size;
+}
+
 /* Disposes of a block that is no longer held. */
 static void release(struct lunatik_heap *heap, void *ptr, size_t size)
 {
@@ -198,6 +203,8 @@ static void release(struct lunatik_heap *heap, void *ptr, size_t size)
 
 void lunatik_heap_free(struct lunatik_heap *heap, void *ptr, size_t size)
 {
+	if (in_image(heap, ptr))
+		return;
 	uncharge(heap, size);
 	release(heap, ptr, size);
 }
@@ -212,7 +219,7 @@ static void *grow(struct lunatik_heap *heap, void *ptr, size_t osize, size_t nsi
 {
 	void *new;
 
-	if (same_block(osize, nsize))
+	if (same_block(osize, nsize) && !in_image(heap, ptr))
 		return charge(heap, nsize - osize) ? ptr : NULL;
 	new = lunatik_heap_alloc(heap, nsize);
 	if (!new)
@@ -226,6 +233,8 @@ static void *shrink(struct lunatik_heap *heap, void *ptr, size_t osize, size_t n
 {
 	void *new;
 
+	if (in_image(heap, ptr))
+		return ptr;
 	uncharge(heap, osize - nsize);
 	if (same_block(osize, nsize))
 		return ptr;
@@ -242,13 +251,8 @@ void *lunatik_heap_lua_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 {
 	struct lunatik_heap *heap = ud;
 
-	if (!ptr) {
-		ptr = nsize ? lunatik_heap_alloc(heap, nsize) : NULL;
-		/* osize is the type of object; a thread's extra space is read before it is set. */
-		if (ptr && osize == LUA_TTHREAD)
-			memset(ptr, 0, nsize);
-		return ptr;
-	}
+	if (!ptr)
+		return nsize ? lunatik_heap_alloc(heap, nsize) : NULL;
 	if (nsize > osize)
 		return grow(heap, ptr, osize, nsize);
 	if (nsize)

@@ -24,6 +24,12 @@ struct lunatik_heap {
 	u32 peak;
 	u32 charged;	/* bytes charged to the namespace, at least held */
 	u32 room;	/* held may grow to this without asking: min(charged, max) */
+	/*
+	 * A block whose parts Lua takes for blocks of its own (lua/image.h). It is held
+	 * as a whole, and so are those that Lua frees.
+	 */
+	char *image;
+	u32 image_size;
 	bool lacked_stack;	/* memory was last refused for want of C stack */
 	void *free[LUNATIK_HEAP_CLASSES];	/* freed small blocks, by class */
 };

@@ -2,11 +2,12 @@
 #include <linux/err.h>
 #include <linux/jhash.h>
 #include <linux/ktime.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
 #include <linux/rhashtable.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/ktime.h>
 
 #include "event.h"
 #include "lib/lib.h"
@@ -83,6 +84,7 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	lunatik_deadline_init(&state->deadline, &state->closing);
 	lunatik_log_init(&state->log);
 	lunatik_heap_init(&state->heap, lnet, max_alloc);
+	prandom_seed_state(&state->random, get_random_u64());
 
 	if (!lunatik_heap_charge(&state->heap, sizeof(*state))) {
 		err = -EDQUOT;
@@ -108,7 +110,7 @@ err_charge:
 static void state_free(struct lunatik_state *state)
 {
 	might_sleep();
-	lua_close(state->L);
+	lunatik_lib_closestate(state);
 	lunatik_log_free(&state->log, &state->heap);
 	lunatik_heap_uncharge(&state->heap, sizeof(*state));
 	lunatik_heap_uninit(&state->heap);

@@ -80,6 +80,13 @@ void *host_alloc(size_t size)
 	return ptr;
 }
 
+void *host_zalloc(size_t size)
+{
+	void *ptr = host_alloc(size);
+
+	return ptr ? memset(ptr, 0, size) : NULL;
+}
+
 void host_free(const void *ptr)
 {
 	if (!ptr)

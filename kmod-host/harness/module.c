@@ -81,15 +81,29 @@ void lunatik_state_unlock(struct lunatik_state *state)
 	state->locked = 0;
 }
 
+/* The module is there as long as there is a state. */
+static unsigned int nstates;
+
+static void state_uninit(struct lunatik_state *state)
+{
+	lunatik_heap_uninit(&state->heap);
+	free(state);
+	if (!--nstates)
+		lunatik_lib_uninit();
+}
+
 struct lunatik_state *host_state_new(u32 max_alloc)
 {
-	struct lunatik_state *state = calloc(1, sizeof(*state));
-	static bool initialized;
+	struct lunatik_state *state;
 
-	CHECK(state);
-	if (!initialized)
+	if (!nstates) {
 		lunatik_pointer_init();
-	initialized = true;
+		if (lunatik_lib_init())
+			return NULL;
+	}
+	nstates++;
+	state = calloc(1, sizeof(*state));
+	CHECK(state);
 	state->lnet = &host_lnet;
 	state->timeout = 1000000;
 	strcpy(state->name, "host");
@@ -98,8 +112,7 @@ struct lunatik_state *host_state_new(u32 max_alloc)
 	lunatik_heap_init(&state->heap, &host_lnet, max_alloc);
 	state->L = lunatik_lib_newstate(state);
 	if (!state->L) {
-		lunatik_heap_uninit(&state->heap);
-		free(state);
+		state_uninit(state);
 		return NULL;
 	}
 	return state;
@@ -107,10 +120,9 @@ struct lunatik_state *host_state_new(u32 max_alloc)
 
 void host_state_free(struct lunatik_state *state)
 {
-	lua_close(state->L);
+	lunatik_lib_closestate(state);
 	lunatik_log_free(&state->log, &state->heap);
-	lunatik_heap_uninit(&state->heap);
-	free(state);
+	state_uninit(state);
 }
 
 #define HEADERS	(NLMSG_HDRLEN + GENL_HDRLEN)

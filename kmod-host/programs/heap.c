@@ -110,23 +110,6 @@ static void nothing_is_nothing(const void *data)
 	end();
 }
 
-/* A thread's extra space is read before it is set. */
-static void threads_begin_with_zeros(const void *data)
-{
-	size_t size = 250, i;
-	char *ptr;
-
-	begin(100000);
-	ptr = resize(NULL, LUA_TTABLE, size);
-	memset(ptr, 0x55, size);
-	resize(ptr, size, 0);
-	ptr = resize(NULL, LUA_TTHREAD, size);
-	for (i = 0; i < size; i++)
-		CHECK_EQ(ptr[i], 0);
-	resize(ptr, size, 0);
-	end();
-}
-
 static void charges_without_a_block(const void *data)
 {
 	begin(10000);
@@ -285,7 +268,6 @@ static const struct test_case cases[] = {
 	TEST(the_cap_is_exact),
 	TEST(sizes_past_32_bits_are_refused),
 	TEST(nothing_is_nothing),
-	TEST(threads_begin_with_zeros),
 	TEST(charges_without_a_block),
 	TEST(the_quota_of_the_namespace),
 	TEST(shrinking_without_memory),

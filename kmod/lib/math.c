@@ -171,6 +171,5 @@ int lunatik_lib_open_math(lua_State *L)
 	lua_setfield(L, -2, "maxinteger");
 	lua_pushinteger(L, LUA_MININTEGER);
 	lua_setfield(L, -2, "mininteger");
-	prandom_seed_state(&lunatik_state_of(L)->random, get_random_u64());
 	return 1;
 }

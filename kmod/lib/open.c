@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/random.h>
 
+#include "../lua/image.h"
 #include "../state.h"
 #include "lib.h"
 
@@ -46,24 +48,41 @@ static int open_all(lua_State *L)
 	lua_setfield(L, -2, "dump");
 	lua_pop(L, 1);
 	lunatik_lib_amend_base(L);
+	/* Most runs leave young garbage only: a chunk, its function, their strings. */
+	lua_gc(L, LUA_GCPARAM, LUA_GCPMINORMUL, MINOR_GROWTH);
 	return 0;
 }
 
 lua_State *lunatik_lib_newstate(struct lunatik_state *state)
 {
-	lua_State *L = lua_newstate(lunatik_heap_lua_alloc, &state->heap, get_random_u32());
+	size_t size = lunatik_image_size();
+	void *block = lunatik_heap_alloc(&state->heap, size);
 
-	if (!L)
+	if (!block)
 		return NULL;
-	*(struct lunatik_guard **)lua_getextraspace(L) = &state->deadline.guard;
-	state->deadline.guard.L = L;
-	lua_pushcfunction(L, open_all);
-	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
-		lua_close(L);
-		return NULL;
-	}
-	/* Most runs leave young garbage only: a chunk, its function, their strings. */
-	lua_gc(L, LUA_GCGEN);
-	lua_gc(L, LUA_GCPARAM, LUA_GCPMINORMUL, MINOR_GROWTH);
-	return L;
+	state->heap.image = block;
+	state->heap.image_size = size;
+	return lunatik_image_copy(block, lunatik_heap_lua_alloc, &state->heap,
+				  &state->deadline.guard);
+}
+
+void lunatik_lib_closestate(struct lunatik_state *state)
+{
+	void *block = state->heap.image;
+	size_t size = state->heap.image_size;
+
+	lua_close(state->L);
+	state->heap.image = NULL;
+	state->heap.image_size = 0;
+	lunatik_heap_free(&state->heap, block, size);
+}
+
+int __init lunatik_lib_init(void)
+{
+	return lunatik_image_make(open_all, get_random_u32()) ? 0 : -ENOMEM;
+}
+
+void lunatik_lib_uninit(void)
+{
+	lunatik_image_drop();
 }

@@ -699,10 +699,10 @@ fn states() -> Vec<Operation> {
     let list = Message::new(C::LUNATIK_CMD_GETSTATE).flags(NLM_F_DUMP);
     let log = named(C::LUNATIK_CMD_GETLOG, "s").flags(NLM_F_DUMP);
     vec![
-        O::send("NEWSTATE", 100, new.clone())
+        O::send("NEWSTATE", 12, new.clone())
             .without_state()
             .effect(made),
-        O::send("NEWSTATE with all attributes and listeners", 100, full())
+        O::send("NEWSTATE with all attributes and listeners", 12, full())
             .without_state()
             .listeners()
             .effect(|states| {

@@ -36,6 +36,7 @@
 	__typeof__(a) max_a = (a); \
 	__typeof__(b) max_b = (b); \
 	max_a > max_b ? max_a : max_b; })
+#define min_t(type, a, b)	min((type)(a), (type)(b))
 #define max_t(type, a, b)	max((type)(a), (type)(b))
 #define clamp_t(type, x, low, high)	min(max((type)(x), (type)(low)), (type)(high))
 
@@ -46,6 +47,8 @@ void host_warn(const char *what, const char *file, int line);
 	if (warn_on) \
 		host_warn(#condition, __FILE__, __LINE__); \
 	warn_on; })
+
+#define BUILD_BUG_ON(condition)	_Static_assert(!(condition), #condition)
 
 #define might_sleep()		((void)0)
 #define THIS_MODULE		NULL

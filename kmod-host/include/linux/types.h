@@ -13,6 +13,7 @@
 
 typedef unsigned char u8;
 typedef unsigned short u16;
+#define U16_MAX		((u16)~0U)
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef signed int s32;
