@@ -159,6 +159,9 @@ int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u64 now, u
 	state->run_time += ktime_get_ns() - state->deadline.begin;
 	err = finish(state, run, status);
 	lua_settop(L, 0);
+	/* The collections of an emergency leave Lua's stack as large as it became. */
+	if (status == LUA_ERRMEM)
+		lua_gc(L, LUA_GCCOLLECT);
 	state->run = NULL;
 	lunatik_state_unlock(state);
 	return err;
