@@ -3,6 +3,7 @@
 #include <linux/kernel.h>
 #include <linux/random.h>
 
+#include "../lua/chunk.h"
 #include "../lua/image.h"
 #include "../state.h"
 #include "lib.h"
@@ -39,6 +40,7 @@ static int open_all(lua_State *L)
 	int i;
 
 	lunatik_cstack_open(L);
+	lunatik_chunk_open(L);
 	for (i = 0; i < ARRAY_SIZE(libraries); i++) {
 		luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
 		lua_pop(L, 1);
@@ -57,13 +59,19 @@ lua_State *lunatik_lib_newstate(struct lunatik_state *state)
 {
 	size_t size = lunatik_image_size();
 	void *block = lunatik_heap_alloc(&state->heap, size);
+	lua_State *L;
 
 	if (!block)
 		return NULL;
+	L = lunatik_image_copy(block, lunatik_heap_lua_alloc, &state->heap,
+			       &state->deadline.guard);
+	if (!L) {
+		lunatik_heap_free(&state->heap, block, size);
+		return NULL;
+	}
 	state->heap.image = block;
 	state->heap.image_size = size;
-	return lunatik_image_copy(block, lunatik_heap_lua_alloc, &state->heap,
-				  &state->deadline.guard);
+	return L;
 }
 
 void lunatik_lib_closestate(struct lunatik_state *state)

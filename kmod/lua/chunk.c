@@ -25,18 +25,21 @@
 static const char registry_key;
 
 /* The table is its own metatable. */
-static void push_cache(lua_State *L)
+void lunatik_chunk_open(lua_State *L)
 {
-	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TTABLE)
-		return;
-	lua_pop(L, 1);
 	lua_createtable(L, 0, 2);
 	lua_pushliteral(L, "v");
 	lua_setfield(L, -2, "__mode");
 	lua_pushvalue(L, -1);
 	lua_setmetatable(L, -2);
-	lua_pushvalue(L, -1);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+}
+
+/* Arguments: the cache, code and function. */
+static int keep(lua_State *L)
+{
+	lua_rawset(L, 1);
+	return 0;
 }
 
 /*
@@ -76,21 +79,26 @@ int lunatik_chunk_load(lua_State *L, const char *code, size_t len, const char *n
 
 	if (len > LENGTH_MAX)
 		return lunatik_load_string(L, code, len, name, "t");
-	push_cache(L);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
 	lua_pushlstring(L, code, len);
 	lua_pushvalue(L, -1);
 	lua_rawget(L, -3);
 	/* cache, code, function */
-	if (!is_named(L, name)) {
+	if (is_named(L, name)) {
+		renew(L);
+	} else {
 		lua_pop(L, 1);
 		status = lunatik_load_string(L, code, len, name, "t");
 		if (status != LUA_OK)
 			return status;
-		lua_pushvalue(L, -2);
-		lua_pushvalue(L, -2);
-		lua_rawset(L, -5);
+		lua_pushcfunction(L, keep);
+		lua_pushvalue(L, -4);
+		lua_pushvalue(L, -4);
+		lua_pushvalue(L, -4);
+		/* Without memory it is not kept. */
+		if (lua_pcall(L, 3, 0, 0) != LUA_OK)
+			lua_pop(L, 1);
 	}
-	renew(L);
 	lua_replace(L, -3);
 	lua_pop(L, 1);
 	return LUA_OK;

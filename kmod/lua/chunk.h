@@ -4,6 +4,9 @@
 
 #include "lua.h"
 
+/* Prepares a fresh state. */
+void lunatik_chunk_open(lua_State *L);
+
 /*
  * As lunatik_load_string(); a chunk that was loaded before may not be compiled
  * again. Raises without memory.

@@ -19,6 +19,10 @@
 /* Buckets of a fresh string table; no table has fewer. */
 #define BUCKETS		128
 
+/* Longer blocks are copied to blocks of their own, for Lua may outgrow them. */
+#define SHORT_MAX	512
+#define PARTS_MAX	8
+
 /* What making a state may take, with all that it frees on its way. */
 #define ARENA_SIZE	(128 * 1024)
 #define BLOCKS_MAX	1024
@@ -28,6 +32,7 @@ struct block {
 	u32 offset;
 	u32 size;	/* 0: freed */
 	u32 place;	/* offset in the image, or among the shared strings */
+	u8 part;	/* of the image */
 	bool string;
 };
 
@@ -46,12 +51,24 @@ struct pair {
 	struct arena *made;	/* the one being made */
 };
 
-static struct {
-	char *memory;		/* pointers into itself are offsets */
+/* A block of a copy. The first is of many blocks, and begins with the global_State. */
+struct part {
+	u32 place;	/* offset in the image */
 	u32 size;
-	u16 *pointers;		/* where those are, in words */
+};
+
+/* In the image there is an offset in the part that it points to. */
+struct pointer {
+	u16 word;	/* of the part it is in */
+	u8 from, to;	/* parts */
+};
+
+static struct {
+	char *memory;
+	struct part parts[PARTS_MAX];
+	u32 nparts;
+	struct pointer *pointers;
 	u32 npointers;
-	u32 state;		/* offset of the lua_State */
 	char *strings;		/* that are shared */
 	TString *chains[BUCKETS];
 } image;
@@ -130,7 +147,7 @@ static void *arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 			return nsize ? ptr : NULL;
 		}
 	}
-	if (arena->nblocks == BLOCKS_MAX || nsize > ARENA_SIZE - arena->used)
+	if (arena->nblocks == BLOCKS_MAX || nsize >= ARENA_SIZE - arena->used)
 		return NULL;
 	new = arena->memory + arena->used;
 	arena->blocks[arena->nblocks++] = (struct block){
@@ -138,7 +155,8 @@ static void *arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 		.size = nsize,
 		.string = !ptr && osize == LUA_TSTRING,
 	};
-	arena->used += ALIGN(nsize, sizeof(u64));
+	/* A pointer to a block's end points to no other. */
+	arena->used += ALIGN(nsize + 1, sizeof(u64));
 	if (ptr) {
 		memcpy(new, ptr, osize);
 		block->size = 0;
@@ -218,19 +236,41 @@ static lua_State *make_state(struct pair *pair, struct arena *arena, lua_CFuncti
 	return L;
 }
 
+static u32 take_place(struct block *block, u32 *end)
+{
+	block->place = *end;
+	*end += ALIGN(block->size, sizeof(u64));
+	return block->size;
+}
+
 /* Gives each block its place. */
-static void lay_out(struct arena *arena, u32 *size, u32 *strings_size)
+static bool lay_out(struct arena *arena, u32 *size, u32 *strings_size)
 {
 	u32 i;
 
 	*size = *strings_size = 0;
 	for (i = 0; i < arena->nblocks; i++) {
 		struct block *block = &arena->blocks[i];
-		u32 *end = block->string ? strings_size : size;
 
-		block->place = *end;
-		*end += ALIGN(block->size, sizeof(u64));
+		if (block->string)
+			take_place(block, strings_size);
+		else if (i == 0 || block->size <= SHORT_MAX)
+			take_place(block, size);
 	}
+	image.parts[0].size = *size;
+	image.nparts = 1;
+	for (i = 1; i < arena->nblocks; i++) {
+		struct block *block = &arena->blocks[i];
+
+		if (block->string || block->size <= SHORT_MAX)
+			continue;
+		if (image.nparts == PARTS_MAX)
+			return false;
+		block->part = image.nparts++;
+		image.parts[block->part].size = take_place(block, size);
+		image.parts[block->part].place = block->place;
+	}
+	return true;
 }
 
 static void share_strings(const struct arena *arena)
@@ -252,10 +292,10 @@ static void share_strings(const struct arena *arena)
 }
 
 /* A word that is not alike in two states: a pointer. */
-static bool put_pointer(const struct pair *pair, u64 a, u64 b, u32 place)
+static bool put_pointer(const struct pair *pair, u64 a, u64 b, const struct block *in, u32 done)
 {
+	u64 *word = (u64 *)(image.memory + in->place + done);
 	u64 offset = a - (unsigned long)pair->a.memory;
-	u64 *word = (u64 *)(image.memory + place);
 	const struct block *block;
 
 	if (offset >= pair->a.used || offset != b - (unsigned long)pair->b.memory)
@@ -266,14 +306,18 @@ static bool put_pointer(const struct pair *pair, u64 a, u64 b, u32 place)
 		*word = 0;	/* Of something that is gone, such as the key of an empty node. */
 		return true;
 	}
-	if (offset >= block->size)
+	if (offset > block->size)
 		return false;
 	if (block->string) {
 		*word = (unsigned long)image.strings + block->place + offset;
 		return true;
 	}
-	*word = block->place + offset;
-	image.pointers[image.npointers++] = place / sizeof(u64);
+	*word = block->place - image.parts[block->part].place + offset;
+	image.pointers[image.npointers++] = (struct pointer){
+		.word = (in->place - image.parts[in->part].place + done) / sizeof(u64),
+		.from = in->part,
+		.to = block->part,
+	};
 	return true;
 }
 
@@ -291,7 +335,7 @@ static bool put_block(const struct pair *pair, const struct block *block)
 		memcpy(&b, from_b + done, n);
 		if (a == b)
 			memcpy(image.memory + block->place + done, &a, sizeof(a));
-		else if (!put_pointer(pair, a, b, block->place + done))
+		else if (!put_pointer(pair, a, b, block, done))
 			return false;
 	}
 	return true;
@@ -311,19 +355,20 @@ static bool alike(const struct arena *a, const struct arena *b)
 	return true;
 }
 
-static bool put_blocks(struct pair *pair)
+static bool put_blocks(struct pair *pair, lua_State *a, lua_State *b)
 {
-	u32 i, strings_size;
+	u32 i, size, strings_size;
 
-	if (!alike(&pair->a, &pair->b))
+	if (!alike(&pair->a, &pair->b) || !lay_out(&pair->a, &size, &strings_size))
 		return false;
-	lay_out(&pair->a, &image.size, &strings_size);
-	image.memory = kvzalloc(image.size, GFP_KERNEL);
+	image.memory = kvzalloc(size, GFP_KERNEL);
 	image.strings = kvzalloc(strings_size, GFP_KERNEL);
-	image.pointers = kvmalloc_array(image.size / sizeof(u64), sizeof(u16), GFP_KERNEL);
+	image.pointers = kvmalloc_array(size / sizeof(u64), sizeof(*image.pointers), GFP_KERNEL);
 	if (!image.memory || !image.strings || !image.pointers)
 		return false;
 	share_strings(&pair->a);
+	memcpy(G(a)->strt.hash, image.chains, sizeof(image.chains));
+	memcpy(G(b)->strt.hash, image.chains, sizeof(image.chains));
 	for (i = 0; i < pair->a.nblocks; i++) {
 		const struct block *block = &pair->a.blocks[i];
 
@@ -343,20 +388,13 @@ bool lunatik_image_make(lua_CFunction open, unsigned int seed)
 {
 	struct lunatik_guard guard = {};
 	struct pair pair = {};
-	bool made = false;
-	lua_State *L;
+	lua_State *a, *b;
+	bool made;
 
 	BUILD_BUG_ON(ARENA_SIZE / sizeof(u64) > U16_MAX + 1);
-	L = make_state(&pair, &pair.a, open, seed, &guard);
-	if (L && make_state(&pair, &pair.b, open, seed, &guard) && put_blocks(&pair)) {
-		/* The first block is the global_State. */
-		global_State *g = (global_State *)image.memory;
-
-		memcpy(image.memory + (unsigned long)g->strt.hash, image.chains,
-		       sizeof(image.chains));
-		image.state = (char *)L - pair.a.memory;
-		made = true;
-	}
+	a = make_state(&pair, &pair.a, open, seed, &guard);
+	b = a ? make_state(&pair, &pair.b, open, seed, &guard) : NULL;
+	made = b && put_blocks(&pair, a, b);
 	arena_free(&pair.a);
 	arena_free(&pair.b);
 	if (!made)
@@ -374,19 +412,31 @@ void lunatik_image_drop(void)
 
 size_t lunatik_image_size(void)
 {
-	return image.size;
+	return image.parts[0].size;
 }
 
 lua_State *lunatik_image_copy(void *block, lua_Alloc alloc, void *ud,
 			      struct lunatik_guard *guard)
 {
-	lua_State *L = block + image.state;
-	u64 *words = block;
+	lua_State *L = block + offsetof(global_State, mainth.l);
+	u64 *parts[PARTS_MAX] = { block };
 	u32 i;
 
-	memcpy(block, image.memory, image.size);
-	for (i = 0; i < image.npointers; i++)
-		words[image.pointers[i]] += (unsigned long)block;
+	for (i = 1; i < image.nparts; i++) {
+		parts[i] = alloc(ud, NULL, 0, image.parts[i].size);
+		if (!parts[i]) {
+			while (--i)
+				alloc(ud, parts[i], image.parts[i].size, 0);
+			return NULL;
+		}
+	}
+	for (i = 0; i < image.nparts; i++)
+		memcpy(parts[i], image.memory + image.parts[i].place, image.parts[i].size);
+	for (i = 0; i < image.npointers; i++) {
+		const struct pointer *pointer = &image.pointers[i];
+
+		parts[pointer->from][pointer->word] += (unsigned long)parts[pointer->to];
+	}
 	G(L)->frealloc = alloc;
 	G(L)->ud = ud;
 	*(struct lunatik_guard **)lua_getextraspace(L) = guard;

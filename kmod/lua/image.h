@@ -3,8 +3,9 @@
  * The image of a fresh state.
  *
  * All fresh states are alike, so one is made when the module is loaded, and each
- * new one is a copy of it: one block of memory, with its pointers moved. What
- * Lua frees of that block is free only when the state is.
+ * new one is a copy of it with its pointers moved: one block of memory for all
+ * that is small, which is free only when the state is, whatever Lua frees of it,
+ * and a few for what is large.
  *
  * The short strings that a fresh state knows, names mostly, are not in the copy
  * but shared by all states. They are fixed: no state's collector ever writes to
@@ -26,10 +27,13 @@
 bool lunatik_image_make(lua_CFunction open, unsigned int seed);
 void lunatik_image_drop(void);
 
-/* Bytes of a copy */
+/* Bytes of the block of all that is small */
 size_t lunatik_image_size(void);
 
-/* Makes a state of a block of that size. Its allocator is asked to free what lies in it, too. */
+/*
+ * Makes a state of a block of that size and of what the allocator gives, which will
+ * be asked to free what lies in that block, too. NULL without memory.
+ */
 lua_State *lunatik_image_copy(void *block, lua_Alloc alloc, void *ud,
 			      struct lunatik_guard *guard);
 

@@ -25,7 +25,8 @@ fn smallest(netns: &Netns) -> State {
 /// Fails unless the cap held and the state works.
 #[track_caller]
 fn sound(state: &State) {
-    assert_eq!(integer(state, "kept = nil return 6 * 7"), 42);
+    lua(state, "kept = nil");
+    assert_eq!(integer(state, "return 6 * 7"), 42);
     let description = state.description().expect("a description");
     assert!(
         description.peak_alloc <= description.max_alloc,
@@ -153,6 +154,19 @@ fn what_the_kernel_passes_in_counts() {
 /// With every amount of memory that may be left, down to nothing, something in
 /// the kernel's own use of Lua is what does not fit.
 #[test]
+fn recursion_gives_its_memory_back_when_it_ran_out() {
+    let netns = Netns::new();
+    let state = smallest(&netns);
+    let needed = "local s = ('x'):rep(9000) return #s";
+    assert_eq!(integer(&state, needed), 9000);
+    refused(
+        state.do_string("local function f() return 1 + f() end return f()"),
+        ErrorKind::OutOfMemory,
+    );
+    assert_eq!(integer(&state, needed), 9000);
+}
+
+#[test]
 fn memory_may_end_in_the_middle_of_the_kernels_own_work() {
     let netns = Netns::new();
     let mut ends = [0; 5];
@@ -172,8 +186,9 @@ fn memory_may_end_in_the_middle_of_the_kernels_own_work() {
             },
             &|| state.send_data([b'x'; 400]).map(drop),
             &|| {
+                let function = "local function f(a) return a, 'text', 1 end ".repeat(8);
                 state
-                    .do_string("local x <const> = 1 syntax error")
+                    .do_string(format!("{function} syntax error"))
                     .map(drop)
             },
         ];
