@@ -3,7 +3,6 @@
 #include <net/genetlink.h>
 #include <uapi/linux/lunatik.h>
 
-#include "lib/lib.h"
 #include "lua/pointer.h"
 #include "netlink.h"
 #include "netns.h"
@@ -18,9 +17,6 @@ static int __init lunatik_init(void)
 	err = lunatik_state_init();
 	if (err)
 		return err;
-	err = lunatik_lib_init();
-	if (err)
-		goto err_lib;
 	err = lunatik_netns_init();
 	if (err)
 		goto err_netns;
@@ -37,8 +33,6 @@ err_netlink:
 err_session:
 	lunatik_netns_uninit();
 err_netns:
-	lunatik_lib_uninit();
-err_lib:
 	lunatik_state_uninit();
 	return err;
 }
@@ -50,7 +44,6 @@ static void __exit lunatik_exit(void)
 	lunatik_netlink_uninit();
 	lunatik_session_uninit();
 	lunatik_netns_uninit();
-	lunatik_lib_uninit();
 	lunatik_state_uninit();
 	rcu_barrier();
 }

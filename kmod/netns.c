@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <net/netns/generic.h>
 
+#include "lua/image.h"
 #include "netns.h"
 #include "params.h"
 #include "session.h"
@@ -50,6 +51,7 @@ static void __net_exit netns_exit(struct net *net)
 	lunatik_session_drop_all(lnet);
 	lunatik_state_close_all(lnet);
 	xa_destroy(&lnet->states);
+	lunatik_image_free(lnet->image);
 }
 
 static struct pernet_operations netns_ops = {

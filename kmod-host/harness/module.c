@@ -9,6 +9,7 @@
 #include "kernel.h"
 #include "lib/lib.h"
 #include "lua/chunk.h"
+#include "lua/image.h"
 #include "lua/pointer.h"
 #include "module.h"
 #include "netlink.h"
@@ -81,27 +82,25 @@ void lunatik_state_unlock(struct lunatik_state *state)
 	state->locked = 0;
 }
 
-/* The module is there as long as there is a state. */
+/* The namespace is there as long as there is a state. */
 static unsigned int nstates;
 
 static void state_uninit(struct lunatik_state *state)
 {
 	lunatik_heap_uninit(&state->heap);
 	free(state);
-	if (!--nstates)
-		lunatik_lib_uninit();
+	if (!--nstates) {
+		lunatik_image_free(host_lnet.image);
+		host_lnet.image = NULL;
+	}
 }
 
 struct lunatik_state *host_state_new(u32 max_alloc)
 {
 	struct lunatik_state *state;
 
-	if (!nstates) {
+	if (!nstates++)
 		lunatik_pointer_init();
-		if (lunatik_lib_init())
-			return NULL;
-	}
-	nstates++;
 	state = calloc(1, sizeof(*state));
 	CHECK(state);
 	state->lnet = &host_lnet;

@@ -12,10 +12,6 @@ struct lunatik_state;
 lua_State *lunatik_lib_newstate(struct lunatik_state *state);
 void lunatik_lib_closestate(struct lunatik_state *state);
 
-/* Makes what all states begin as. */
-int lunatik_lib_init(void);
-void lunatik_lib_uninit(void);
-
 /* Pushes the function given to lunatik.receive(); false, and nothing, without one. */
 bool lunatik_lib_push_receiver(lua_State *L);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <linux/init.h>
+#include <linux/atomic.h>
 #include <linux/kernel.h>
 #include <linux/random.h>
 
 #include "../lua/chunk.h"
 #include "../lua/image.h"
+#include "../netns.h"
 #include "../state.h"
 #include "lib.h"
 
@@ -55,15 +56,37 @@ static int open_all(lua_State *L)
 	return 0;
 }
 
+/* What the states of a namespace begin as; made by the first. */
+static const struct lunatik_image *image_of(struct lunatik_net *lnet)
+{
+	struct lunatik_image *image = READ_ONCE(lnet->image), *new;
+
+	if (image)
+		return image;
+	new = lunatik_image_make(open_all, get_random_u32());
+	if (!new)
+		return NULL;
+	image = cmpxchg(&lnet->image, NULL, new);
+	if (!image)
+		return new;
+	lunatik_image_free(new);
+	return image;
+}
+
 lua_State *lunatik_lib_newstate(struct lunatik_state *state)
 {
-	size_t size = lunatik_image_size();
-	void *block = lunatik_heap_alloc(&state->heap, size);
+	const struct lunatik_image *image = image_of(state->lnet);
 	lua_State *L;
+	size_t size;
+	void *block;
 
+	if (!image)
+		return NULL;
+	size = lunatik_image_size(image);
+	block = lunatik_heap_alloc(&state->heap, size);
 	if (!block)
 		return NULL;
-	L = lunatik_image_copy(block, lunatik_heap_lua_alloc, &state->heap,
+	L = lunatik_image_copy(image, block, lunatik_heap_lua_alloc, &state->heap,
 			       &state->deadline.guard);
 	if (!L) {
 		lunatik_heap_free(&state->heap, block, size);
@@ -83,14 +106,4 @@ void lunatik_lib_closestate(struct lunatik_state *state)
 	state->heap.image = NULL;
 	state->heap.image_size = 0;
 	lunatik_heap_free(&state->heap, block, size);
-}
-
-int __init lunatik_lib_init(void)
-{
-	return lunatik_image_make(open_all, get_random_u32()) ? 0 : -ENOMEM;
-}
-
-void lunatik_lib_uninit(void)
-{
-	lunatik_image_drop();
 }

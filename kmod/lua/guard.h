@@ -8,6 +8,7 @@
 #define LUNATIK_GUARD_H
 
 struct lua_State;
+struct lunatik_image;
 
 /* Kbuild's LUNATIK_UNTIMED leaves the time limit out, to measure what it costs. */
 #ifdef LUNATIK_UNTIMED
@@ -32,6 +33,7 @@ struct lunatik_guard {
 	unsigned long attention;	/* set by the deadline's timer, an interrupt */
 	unsigned long stack_step;	/* stack_soft, or the last address while there is attention */
 	struct lua_State *L;		/* the coroutine that runs */
+	const struct lunatik_image *image;	/* that the state is a copy of */
 	int overflowed;			/* a C stack overflow is being handled */
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/align.h>
+#include <linux/bug.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -24,8 +25,8 @@
 #define PARTS_MAX	8
 
 /* What making a state may take, with all that it frees on its way. */
-#define ARENA_SIZE	(128 * 1024)
-#define BLOCKS_MAX	1024
+#define ARENA_SIZE	(32 * 1024)
+#define BLOCKS_MAX	512
 
 /* What Lua has asked for, as offsets in an arena. */
 struct block {
@@ -63,26 +64,29 @@ struct pointer {
 	u8 from, to;	/* parts */
 };
 
-static struct {
+struct lunatik_image {
 	char *memory;
 	struct part parts[PARTS_MAX];
 	u32 nparts;
 	struct pointer *pointers;
 	u32 npointers;
 	char *strings;		/* that are shared */
-	TString *chains[BUCKETS];
-} image;
+	TString *chains[BUCKETS];	/* of those */
+};
 
 /* How the chain of a bucket ends, in a table of any size. */
-static TString *shared_chain(int bucket)
+static TString *shared_chain(const lua_State *L, int bucket)
 {
-	return image.chains[bucket & (BUCKETS - 1)];
+	const struct lunatik_guard *guard = lunatik_guard(L);
+
+	/* The state that an image is made of has none. */
+	return guard && guard->image ? guard->image->chains[bucket & (BUCKETS - 1)] : NULL;
 }
 
 /* Moves the strings of a bucket's own to where they belong among `size` buckets. */
-static void rehash(TString **buckets, int bucket, int size)
+static void rehash(const lua_State *L, TString **buckets, int bucket, int size)
 {
-	TString *end = shared_chain(bucket), *string = buckets[bucket], *next;
+	TString *end = shared_chain(L, bucket), *string = buckets[bucket], *next;
 
 	for (buckets[bucket] = end; string != end; string = next) {
 		TString **to = &buckets[lmod(string->hash, size)];
@@ -103,19 +107,19 @@ void luaS_resize(lua_State *L, int size)
 	if (size < BUCKETS)
 		return;
 	for (i = size; i < old; i++)
-		rehash(table->hash, i, size);
+		rehash(L, table->hash, i, size);
 	buckets = luaM_reallocvector(L, table->hash, old, size, TString *);
 	if (!buckets) {
 		for (i = 0; i < size && size < old; i++)
-			rehash(table->hash, i, old);
+			rehash(L, table->hash, i, old);
 		return;
 	}
 	table->hash = buckets;
 	table->size = size;
 	for (i = old; i < size; i++)
-		buckets[i] = shared_chain(i);
+		buckets[i] = shared_chain(L, i);
 	for (i = 0; i < old && old < size; i++)
-		rehash(buckets, i, size);
+		rehash(L, buckets, i, size);
 }
 
 static struct block *block_at(const struct arena *arena, u32 offset)
@@ -212,8 +216,8 @@ static lua_State *make_state(struct pair *pair, struct arena *arena, lua_CFuncti
 {
 	lua_State *L;
 
-	arena->memory = kvzalloc(ARENA_SIZE, GFP_KERNEL);
-	arena->blocks = kvmalloc_array(BLOCKS_MAX, sizeof(*arena->blocks), GFP_KERNEL);
+	arena->memory = kvzalloc(ARENA_SIZE, GFP_KERNEL_ACCOUNT);
+	arena->blocks = kvmalloc_array(BLOCKS_MAX, sizeof(*arena->blocks), GFP_KERNEL_ACCOUNT);
 	if (!arena->memory || !arena->blocks)
 		return NULL;
 	pair->made = arena;
@@ -244,7 +248,8 @@ static u32 take_place(struct block *block, u32 *end)
 }
 
 /* Gives each block its place. */
-static bool lay_out(struct arena *arena, u32 *size, u32 *strings_size)
+static bool lay_out(struct lunatik_image *image, struct arena *arena, u32 *size,
+		    u32 *strings_size)
 {
 	u32 i;
 
@@ -257,23 +262,23 @@ static bool lay_out(struct arena *arena, u32 *size, u32 *strings_size)
 		else if (i == 0 || block->size <= SHORT_MAX)
 			take_place(block, size);
 	}
-	image.parts[0].size = *size;
-	image.nparts = 1;
+	image->parts[0].size = *size;
+	image->nparts = 1;
 	for (i = 1; i < arena->nblocks; i++) {
 		struct block *block = &arena->blocks[i];
 
 		if (block->string || block->size <= SHORT_MAX)
 			continue;
-		if (image.nparts == PARTS_MAX)
+		if (image->nparts == PARTS_MAX)
 			return false;
-		block->part = image.nparts++;
-		image.parts[block->part].size = take_place(block, size);
-		image.parts[block->part].place = block->place;
+		block->part = image->nparts++;
+		image->parts[block->part].size = take_place(block, size);
+		image->parts[block->part].place = block->place;
 	}
 	return true;
 }
 
-static void share_strings(const struct arena *arena)
+static void share_strings(struct lunatik_image *image, const struct arena *arena)
 {
 	u32 i;
 
@@ -283,18 +288,19 @@ static void share_strings(const struct arena *arena)
 
 		if (!block->string || !block->size)
 			continue;
-		string = memcpy(image.strings + block->place, arena->memory + block->offset,
+		string = memcpy(image->strings + block->place, arena->memory + block->offset,
 				block->size);
-		chain = &image.chains[string->hash & (BUCKETS - 1)];
+		chain = &image->chains[string->hash & (BUCKETS - 1)];
 		string->u.hnext = *chain;
 		*chain = string;
 	}
 }
 
 /* A word that is not alike in two states: a pointer. */
-static bool put_pointer(const struct pair *pair, u64 a, u64 b, const struct block *in, u32 done)
+static bool put_pointer(struct lunatik_image *image, const struct pair *pair, u64 a, u64 b,
+			const struct block *in, u32 done)
 {
-	u64 *word = (u64 *)(image.memory + in->place + done);
+	u64 *word = (u64 *)(image->memory + in->place + done);
 	u64 offset = a - (unsigned long)pair->a.memory;
 	const struct block *block;
 
@@ -309,19 +315,20 @@ static bool put_pointer(const struct pair *pair, u64 a, u64 b, const struct bloc
 	if (offset > block->size)
 		return false;
 	if (block->string) {
-		*word = (unsigned long)image.strings + block->place + offset;
+		*word = (unsigned long)image->strings + block->place + offset;
 		return true;
 	}
-	*word = block->place - image.parts[block->part].place + offset;
-	image.pointers[image.npointers++] = (struct pointer){
-		.word = (in->place - image.parts[in->part].place + done) / sizeof(u64),
+	*word = block->place - image->parts[block->part].place + offset;
+	image->pointers[image->npointers++] = (struct pointer){
+		.word = (in->place - image->parts[in->part].place + done) / sizeof(u64),
 		.from = in->part,
 		.to = block->part,
 	};
 	return true;
 }
 
-static bool put_block(const struct pair *pair, const struct block *block)
+static bool put_block(struct lunatik_image *image, const struct pair *pair,
+		      const struct block *block)
 {
 	const char *from_a = pair->a.memory + block->offset;
 	const char *from_b = pair->b.memory + block->offset;
@@ -334,8 +341,8 @@ static bool put_block(const struct pair *pair, const struct block *block)
 		memcpy(&a, from_a + done, n);
 		memcpy(&b, from_b + done, n);
 		if (a == b)
-			memcpy(image.memory + block->place + done, &a, sizeof(a));
-		else if (!put_pointer(pair, a, b, block, done))
+			memcpy(image->memory + block->place + done, &a, sizeof(a));
+		else if (!put_pointer(image, pair, a, b, block, done))
 			return false;
 	}
 	return true;
@@ -355,24 +362,26 @@ static bool alike(const struct arena *a, const struct arena *b)
 	return true;
 }
 
-static bool put_blocks(struct pair *pair, lua_State *a, lua_State *b)
+static bool put_blocks(struct lunatik_image *image, struct pair *pair, lua_State *a,
+		       lua_State *b)
 {
 	u32 i, size, strings_size;
 
-	if (!alike(&pair->a, &pair->b) || !lay_out(&pair->a, &size, &strings_size))
+	if (WARN_ON_ONCE(!alike(&pair->a, &pair->b)) ||
+	    WARN_ON_ONCE(!lay_out(image, &pair->a, &size, &strings_size)))
 		return false;
-	image.memory = kvzalloc(size, GFP_KERNEL);
-	image.strings = kvzalloc(strings_size, GFP_KERNEL);
-	image.pointers = kvmalloc_array(size / sizeof(u64), sizeof(*image.pointers), GFP_KERNEL);
-	if (!image.memory || !image.strings || !image.pointers)
+	image->memory = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	image->strings = kvzalloc(strings_size, GFP_KERNEL_ACCOUNT);
+	image->pointers = kvmalloc_array(size / sizeof(u64), sizeof(*image->pointers), GFP_KERNEL_ACCOUNT);
+	if (!image->memory || !image->strings || !image->pointers)
 		return false;
-	share_strings(&pair->a);
-	memcpy(G(a)->strt.hash, image.chains, sizeof(image.chains));
-	memcpy(G(b)->strt.hash, image.chains, sizeof(image.chains));
+	share_strings(image, &pair->a);
+	memcpy(G(a)->strt.hash, image->chains, sizeof(image->chains));
+	memcpy(G(b)->strt.hash, image->chains, sizeof(image->chains));
 	for (i = 0; i < pair->a.nblocks; i++) {
 		const struct block *block = &pair->a.blocks[i];
 
-		if (!block->string && !put_block(pair, block))
+		if (!block->string && WARN_ON_ONCE(!put_block(image, pair, block)))
 			return false;
 	}
 	return true;
@@ -384,61 +393,69 @@ static void arena_free(struct arena *arena)
 	kvfree(arena->blocks);
 }
 
-bool lunatik_image_make(lua_CFunction open, unsigned int seed)
+struct lunatik_image *lunatik_image_make(lua_CFunction open, unsigned int seed)
 {
+	struct lunatik_image *image = kvzalloc(sizeof(*image), GFP_KERNEL_ACCOUNT);
 	struct lunatik_guard guard = {};
 	struct pair pair = {};
 	lua_State *a, *b;
 	bool made;
 
 	BUILD_BUG_ON(ARENA_SIZE / sizeof(u64) > U16_MAX + 1);
+	if (!image)
+		return NULL;
 	a = make_state(&pair, &pair.a, open, seed, &guard);
 	b = a ? make_state(&pair, &pair.b, open, seed, &guard) : NULL;
-	made = b && put_blocks(&pair, a, b);
+	made = b && put_blocks(image, &pair, a, b);
 	arena_free(&pair.a);
 	arena_free(&pair.b);
-	if (!made)
-		lunatik_image_drop();
-	return made;
+	if (!made) {
+		lunatik_image_free(image);
+		return NULL;
+	}
+	return image;
 }
 
-void lunatik_image_drop(void)
+void lunatik_image_free(struct lunatik_image *image)
 {
-	kvfree(image.memory);
-	kvfree(image.strings);
-	kvfree(image.pointers);
-	memset(&image, 0, sizeof(image));
+	if (!image)
+		return;
+	kvfree(image->memory);
+	kvfree(image->strings);
+	kvfree(image->pointers);
+	kvfree(image);
 }
 
-size_t lunatik_image_size(void)
+size_t lunatik_image_size(const struct lunatik_image *image)
 {
-	return image.parts[0].size;
+	return image->parts[0].size;
 }
 
-lua_State *lunatik_image_copy(void *block, lua_Alloc alloc, void *ud,
-			      struct lunatik_guard *guard)
+lua_State *lunatik_image_copy(const struct lunatik_image *image, void *block, lua_Alloc alloc,
+			      void *ud, struct lunatik_guard *guard)
 {
 	lua_State *L = block + offsetof(global_State, mainth.l);
 	u64 *parts[PARTS_MAX] = { block };
 	u32 i;
 
-	for (i = 1; i < image.nparts; i++) {
-		parts[i] = alloc(ud, NULL, 0, image.parts[i].size);
+	for (i = 1; i < image->nparts; i++) {
+		parts[i] = alloc(ud, NULL, 0, image->parts[i].size);
 		if (!parts[i]) {
 			while (--i)
-				alloc(ud, parts[i], image.parts[i].size, 0);
+				alloc(ud, parts[i], image->parts[i].size, 0);
 			return NULL;
 		}
 	}
-	for (i = 0; i < image.nparts; i++)
-		memcpy(parts[i], image.memory + image.parts[i].place, image.parts[i].size);
-	for (i = 0; i < image.npointers; i++) {
-		const struct pointer *pointer = &image.pointers[i];
+	for (i = 0; i < image->nparts; i++)
+		memcpy(parts[i], image->memory + image->parts[i].place, image->parts[i].size);
+	for (i = 0; i < image->npointers; i++) {
+		const struct pointer *pointer = &image->pointers[i];
 
 		parts[pointer->from][pointer->word] += (unsigned long)parts[pointer->to];
 	}
 	G(L)->frealloc = alloc;
 	G(L)->ud = ud;
+	guard->image = image;
 	*(struct lunatik_guard **)lua_getextraspace(L) = guard;
 	return L;
 }

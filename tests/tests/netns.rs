@@ -8,7 +8,7 @@ use std::{
 };
 
 use lunatik::{ErrorKind, Session, Value};
-use lunatik_tests::{Client, Netns, SOON, integer, lua, refused, run, sh};
+use lunatik_tests::{Client, Netns, SOON, integer, lua, refused, run, sh, string};
 use nix::sched::{CloneFlags, setns};
 
 #[test]
@@ -43,6 +43,24 @@ fn states_of_one_are_invisible_in_another() {
         ErrorKind::NoState,
     );
     assert_eq!(lua(&state, "return x"), [Value::Nil]);
+}
+
+/// What hashes alike is found by looking at the order of keys, in a namespace of
+/// one's own only.
+#[test]
+fn each_namespace_hashes_strings_in_its_own_way() {
+    const ORDER: &str = "local t, order = {}, {}
+        for i = 1, 64 do t['key' .. i] = true end
+        for key in pairs(t) do order[#order + 1] = key end
+        return table.concat(order, ' ')";
+    let (red, blue) = (Netns::new(), Netns::new());
+    let (a, b) = (
+        string(&red.state("a"), ORDER),
+        string(&red.state("b"), ORDER),
+    );
+    assert_eq!(a, b);
+    assert_ne!(a, string(&blue.state("a"), ORDER));
+    assert_ne!(a, string(&Netns::new().state("a"), ORDER));
 }
 
 #[test]

@@ -8,4 +8,11 @@
 #define atomic64_add_return(n, v)	((v)->counter += (n))
 #define atomic64_sub(n, v)		((void)((v)->counter -= (n)))
 
+/* One thread only */
+#define cmpxchg(p, old, new) ({ \
+	__typeof__(*(p)) cmpxchg_was = *(p); \
+	if (cmpxchg_was == (old)) \
+		*(p) = (new); \
+	cmpxchg_was; })
+
 #endif
