@@ -15,20 +15,25 @@
 /*
  * Small blocks come in the sizes of kmalloc's caches. Those that Lua frees are
  * kept, up to a bound, for the next of their size: a chunk that is compiled, run
- * and forgotten makes and frees a dozen. Not under KASAN, which is to see every
- * use of a block that was freed.
+ * and forgotten makes and frees a dozen, and many kernels clear what they allocate.
+ * Not under KASAN, which is to see every use of a block that was freed.
  */
-#define SMALL_MAX	256
-#define KEEP_MAX	4096
+#define TINY_MAX	256
+#define SMALL_MAX	2048
+#define KEEP_MAX	8192
 #define KEEPS		(!IS_ENABLED(CONFIG_KASAN))
 
-static const u16 class_size[LUNATIK_HEAP_CLASSES] = { 16, 32, 64, 96, 128, 192, 256 };
+static const u16 class_size[LUNATIK_HEAP_CLASSES] = {
+	16, 32, 64, 96, 128, 192, TINY_MAX, 512, 1024, SMALL_MAX,
+};
 
 static unsigned int class_of(size_t size)
 {
 	/* by (size - 1) / 16 */
-	static const u8 classes[SMALL_MAX / 16] = { 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6 };
+	static const u8 classes[TINY_MAX / 16] = { 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6 };
 
+	if (size > TINY_MAX)
+		return 7 + (size > 512) + (size > 1024);
 	return classes[(size - 1) / 16];
 }
 

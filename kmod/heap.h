@@ -10,7 +10,7 @@ struct lunatik_net;
 #define LUNATIK_CHARGE_STEP	4096U
 
 /* Classes of small blocks, see heap.c. */
-#define LUNATIK_HEAP_CLASSES	7
+#define LUNATIK_HEAP_CLASSES	10
 
 /*
  * The memory of one state. Changed by whoever runs the state or makes or frees

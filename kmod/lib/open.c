@@ -11,9 +11,9 @@
 
 /*
  * By how many percent a state grows before young garbage is collected: Lua's own 20
- * are less than 3 KiB of a small one.
+ * are little more than 1 KiB of a small one.
  */
-#define MINOR_GROWTH	60
+#define MINOR_GROWTH	130
 
 static const luaL_Reg libraries[] = {
 	{ LUA_GNAME,		luaopen_base },
