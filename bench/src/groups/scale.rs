@@ -68,10 +68,11 @@ fn namespaces(report: Report<'_>) -> Result<()> {
     let bare = bare_namespace()?;
     let before = memory::of_kernel()?;
     let mut levels = Vec::new();
+    let mut firsts = Vec::new();
     for level in NAMESPACES {
         while sessions.len() <= level {
             let session = in_new_namespace()?;
-            create(&session, &name(0))?;
+            firsts.push(time(|| create(&session, &name(0)))?);
             sessions.push(session);
         }
         let newest = sessions.last().context("there is one")?;
@@ -79,6 +80,16 @@ fn namespaces(report: Report<'_>) -> Result<()> {
     }
     let used = memory::of_kernel()? - before;
     tell("namespace", &levels, report)?;
+    let (_, last) = levels.pop().context("there are levels")?;
+    report(Record {
+        group: GROUP.to_owned(),
+        case: "create, the first of a namespace".to_owned(),
+        against: Some("another".to_owned()),
+        unit: Unit::Time,
+        target: None,
+        samples: firsts,
+        baseline: last.create,
+    })?;
     #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 namespaces")]
     let each = used / (sessions.len() - 1) as f64;
     let mut record = memory::record(GROUP, "memory of a namespace with a state", each, None);
