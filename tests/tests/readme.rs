@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The README is true: its `sh`, `lua` and `rust` blocks run, and give what the
-//! `text` block after them says, in which `...` stands for anything.
+//! `text` block after them says, in which `...` stands for anything; and so are its
+//! tables of numbers.
 
-use std::{fs::File, thread};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    thread,
+};
 
+use lunatik::limits;
 use lunatik_tests::{Netns, run};
 use nix::sched::{CloneFlags, setns};
 
@@ -140,4 +146,84 @@ fn rust_block_runs_as_it_is() {
     })
     .join()
     .expect("it does not panic");
+}
+
+/// The rows of the table that begins with `header`, as cells without their code marks.
+fn table(header: &str) -> Vec<Vec<String>> {
+    let (_, table) = README
+        .split_once(&format!("{header}\n"))
+        .unwrap_or_else(|| panic!("no table {header}"));
+    let cells = |line: &str| {
+        line.trim_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().replace('`', ""))
+            .collect()
+    };
+    let rows: Vec<_> = table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(cells)
+        .collect();
+    assert!(!rows.is_empty(), "{header} has no rows");
+    rows
+}
+
+#[test]
+fn parameters_have_the_defaults_that_it_names() {
+    let folder = "/sys/module/lunatik/parameters";
+    let value = |name: &str| fs::read_to_string(format!("{folder}/{name}")).expect("a parameter");
+    let told: BTreeMap<_, _> = table("| parameter | default | meaning |")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
+    let real: BTreeMap<_, _> = fs::read_dir(folder)
+        .expect("the module has parameters")
+        .map(|entry| entry.expect("an entry").file_name().into_string())
+        .map(|name| name.expect("UTF-8"))
+        .map(|name| (name.clone(), value(&name).trim().to_owned()))
+        .collect();
+    assert_eq!(told, real);
+}
+
+#[test]
+fn limits_are_those_that_it_names() {
+    const KIB: usize = 1 << 10;
+    let netns = Netns::new();
+    let info = netns.session().info().expect("info");
+    let state = netns.state("a").description().expect("a description");
+    let expected = [
+        format!(
+            "1 to {} printable ASCII characters without /",
+            limits::STATE_NAME
+        ),
+        format!("{} bytes", limits::CHUNK_NAME),
+        format!("{} KiB", limits::CODE / KIB),
+        format!("{} KiB", limits::DATA / KIB),
+        format!("{} KiB", limits::STRING / KIB),
+        format!("{} MiB", limits::REPLY >> 20),
+        limits::TABLE_DEPTH.to_string(),
+        format!("{} bytes", limits::LOG_LINE),
+        // log::the_log_is_bounded_and_tells_what_is_lost
+        "the newest lines in 16 KiB, or in a quarter of the memory cap".to_owned(),
+        format!(
+            "{} KiB to {} MiB, {} MiB if not given",
+            limits::MAX_ALLOC_MIN >> 10,
+            info.max_alloc >> 20,
+            state.max_alloc >> 20
+        ),
+        format!(
+            "{} s, {} s if not given",
+            info.max_timeout.as_secs(),
+            info.timeout.as_secs()
+        ),
+        info.max_states.to_string(),
+        format!("{} MiB", info.max_total_alloc >> 20),
+        lunatik_sys::LUNATIK_SUBSCRIBERS_MAX.to_string(),
+    ];
+    let told: Vec<_> = table("| what | limit |")
+        .into_iter()
+        .map(|row| row[1].clone())
+        .collect();
+    assert_eq!(told, expected);
 }
