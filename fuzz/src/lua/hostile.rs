@@ -47,6 +47,9 @@ const INTEGERS: &[&str] = &[
     "0xd800",
 ];
 
+/// What goes wrong together, as the least divided by -1.
+const EXTREMES: &[&str] = &["math.mininteger", "math.maxinteger", "-1", "0", "1"];
+
 const SMALL: &[&str] = &["0", "1", "2", "3", "4", "5", "8", "16", "20", "-1", "-3"];
 
 /// Short ones first; the long ones cost time.
@@ -278,6 +281,7 @@ const CHUNK: &[&str] = &[
 pub(super) fn integer(random: &mut Random) -> String {
     match random.below(12) {
         0 => (random.bits() >> random.within(17, 60)).to_string(),
+        1..4 => random.pick(EXTREMES).to_owned(),
         _ => random.pick(INTEGERS).to_owned(),
     }
 }
