@@ -23,6 +23,7 @@
 /* Longer blocks are copied to blocks of their own, for Lua may outgrow them. */
 #define SHORT_MAX	512
 #define PARTS_MAX	8
+#define POINTERS_MAX	256
 
 /* What making a state may take, with all that it frees on its way. */
 #define ARENA_SIZE	(32 * 1024)
@@ -312,7 +313,7 @@ static bool put_pointer(struct lunatik_image *image, const struct pair *pair, u6
 		*word = 0;	/* Of something that is gone, such as the key of an empty node. */
 		return true;
 	}
-	if (offset > block->size)
+	if (offset > block->size || image->npointers == POINTERS_MAX)
 		return false;
 	if (block->string) {
 		*word = (unsigned long)image->strings + block->place + offset;
@@ -372,7 +373,7 @@ static bool put_blocks(struct lunatik_image *image, struct pair *pair, lua_State
 		return false;
 	image->memory = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	image->strings = kvzalloc(strings_size, GFP_KERNEL_ACCOUNT);
-	image->pointers = kvmalloc_array(size / sizeof(u64), sizeof(*image->pointers), GFP_KERNEL_ACCOUNT);
+	image->pointers = kvmalloc_array(POINTERS_MAX, sizeof(*image->pointers), GFP_KERNEL_ACCOUNT);
 	if (!image->memory || !image->strings || !image->pointers)
 		return false;
 	share_strings(image, &pair->a);
