@@ -213,7 +213,7 @@ static void generate_table(int depth)
 			integer((test_random() & ~7ULL) + i);
 			break;
 		case 2:
-			snprintf(name, sizeof(name), "%c%d", (char)test_random(), i);
+			snprintf(name, sizeof(name), "%c%d", (char)(1 + test_below(255)), i);
 			arg(LUNATIK_V_STRING, name, test_below(4) ? strlen(name) : sizeof(name));
 			break;
 		}

@@ -20,9 +20,12 @@
 /* Buckets of a fresh string table; no table has fewer. */
 #define BUCKETS		128
 
-/* Longer blocks are copied to blocks of their own, for Lua may outgrow them. */
-#define SHORT_MAX	512
-#define PARTS_MAX	8
+/*
+ * Longer blocks are copied to blocks of their own, for Lua may outgrow them. Under
+ * KASAN, which is to see every use of a block that was freed, all are.
+ */
+#define SHORT_MAX	(IS_ENABLED(CONFIG_KASAN) ? 0 : 512)
+#define PARTS_MAX	(IS_ENABLED(CONFIG_KASAN) ? 128 : 8)
 #define POINTERS_MAX	256
 
 /* What making a state may take, with all that it frees on its way. */
@@ -268,7 +271,7 @@ static bool lay_out(struct lunatik_image *image, struct arena *arena, u32 *size,
 	for (i = 1; i < arena->nblocks; i++) {
 		struct block *block = &arena->blocks[i];
 
-		if (block->string || block->size <= SHORT_MAX)
+		if (block->string || !block->size || block->size <= SHORT_MAX)
 			continue;
 		if (image->nparts == PARTS_MAX)
 			return false;
