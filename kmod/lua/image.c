@@ -155,7 +155,7 @@ static void *arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 			return nsize ? ptr : NULL;
 		}
 	}
-	if (arena->nblocks == BLOCKS_MAX || nsize >= ARENA_SIZE - arena->used)
+	if (!nsize || arena->nblocks == BLOCKS_MAX || nsize >= ARENA_SIZE - arena->used)
 		return NULL;
 	new = arena->memory + arena->used;
 	arena->blocks[arena->nblocks++] = (struct block){
