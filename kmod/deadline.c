@@ -111,9 +111,9 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 {
 	struct lunatik_deadline *deadline = container_of(timer, struct lunatik_deadline, timer);
 	struct lunatik_guard *guard = &deadline->guard;
-	u64 now = ktime_get_ns();
+	u64 now = ktime_get_ns(), end = READ_ONCE(deadline->end);
 
-	if (now >= deadline->end)
+	if (now >= end)
 		set_bit(LUNATIK_ATTEND_EXPIRED, &guard->attention);
 	if (fatal_signal_pending(deadline->task))
 		set_bit(LUNATIK_ATTEND_KILLED, &guard->attention);
@@ -127,8 +127,8 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 	}
 
 	now += TICK_NS;
-	if (now > deadline->end && !(guard->attention & BIT(LUNATIK_ATTEND_EXPIRED)))
-		now = deadline->end;
+	if (now > end && !(guard->attention & BIT(LUNATIK_ATTEND_EXPIRED)))
+		now = end;
 	hrtimer_set_expires(timer, ns_to_ktime(now));
 	return HRTIMER_RESTART;
 }
@@ -167,6 +167,17 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	preempt_enable();
 	hrtimer_start(&deadline->timer, ns_to_ktime(min(end, begin + TICK_NS)),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+void lunatik_deadline_restart(struct lunatik_deadline *deadline, u64 end)
+{
+	/* First, so that the timer does not set again what is cleared. */
+	WRITE_ONCE(deadline->end, end);
+	barrier();
+	clear_bit(LUNATIK_ATTEND_EXPIRED, &deadline->guard.attention);
+	/* The timer comes often enough by itself for all but the shortest. */
+	if (LUNATIK_TIMED && end < hrtimer_get_expires_ns(&deadline->timer))
+		hrtimer_start(&deadline->timer, ns_to_ktime(end), HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
 void lunatik_deadline_leave(struct lunatik_deadline *deadline)

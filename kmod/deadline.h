@@ -33,6 +33,8 @@ void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closin
  */
 void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 begin, u64 end,
 			    u32 timeout);
+/* Between both: what was run has ended, what comes now has to by `end`. */
+void lunatik_deadline_restart(struct lunatik_deadline *deadline, u64 end);
 void lunatik_deadline_leave(struct lunatik_deadline *deadline);
 
 /* After a run that failed: -ETIME, -EINTR or -ESHUTDOWN if that is why, else 0. */

@@ -60,6 +60,7 @@ static const struct nla_policy putstate_policy[LUNATIK_A_MAX + 1] = {
 static const struct nla_policy senddata_policy[LUNATIK_A_MAX + 1] = {
 	POLICY_STATE,
 	[LUNATIK_A_DATA]	= { .type = NLA_BINARY },
+	[LUNATIK_A_MESSAGE]	= { .type = NLA_BINARY },
 	[LUNATIK_A_TIMEOUT]	= { .type = NLA_U32 },
 };
 
@@ -98,7 +99,7 @@ static int check_request(struct net *net, const struct nlmsghdr *nlh,
 	nlmsg_for_each_attr(attr, nlh, GENL_HDRLEN, rem) {
 		int type = nla_type(attr);
 
-		if (type == LUNATIK_A_CODE || type == LUNATIK_A_ARG)
+		if (type == LUNATIK_A_CODE || type == LUNATIK_A_ARG || type == LUNATIK_A_MESSAGE)
 			continue;
 		if (type <= LUNATIK_A_MAX && __test_and_set_bit(type, seen))
 			return refuse(extack, attr, -EINVAL, "attribute given twice");
@@ -515,27 +516,28 @@ static int check_code(struct genl_info *info, const struct nlattr **only)
 }
 
 /*
- * When a run that begins now has to end. Generic netlink holds a lock of the
- * whole system for reading until every request of a datagram has been served, so
+ * When every run of a datagram has to end. Generic netlink holds a lock of the
+ * whole system for reading until all requests of a datagram have been served, so
  * the longest deadline is for all of them together.
  */
-static u64 get_end(struct sk_buff *skb, u64 now, u32 timeout)
+static u64 get_limit(struct sk_buff *skb, u64 now)
 {
 	/* A request has no time stamp of its own. */
 	if (!skb->tstamp)
 		skb->tstamp = ns_to_ktime(now);
-	return min(now + (u64)timeout * NSEC_PER_USEC,
-		   ktime_to_ns(skb->tstamp) + (u64)lunatik_max_timeout() * NSEC_PER_USEC);
+	return ktime_to_ns(skb->tstamp) + (u64)lunatik_max_timeout() * NSEC_PER_USEC;
 }
 
-/* Runs it in the state that the request names, and answers. */
-static int run(struct sk_buff *skb, struct genl_info *info, struct lunatik_run *run)
+/*
+ * Runs it in the state that the request names, and answers; with several, in the
+ * form that the answers of several have.
+ */
+static int run(struct sk_buff *skb, struct genl_info *info, struct lunatik_run *run, bool several)
 {
 	struct lunatik_state *state = find_for(info);
 	struct lunatik_reply reply;
 	u64 now = ktime_get_ns();
 	u32 timeout;
-	u64 end;
 	int err;
 
 	if (IS_ERR(state))
@@ -543,15 +545,23 @@ static int run(struct sk_buff *skb, struct genl_info *info, struct lunatik_run *
 	err = get_timeout(info, state->timeout, &timeout);
 	if (err)
 		goto out;
-	end = get_end(skb, now, timeout);
-	if (end <= now) {
+	run->limit = get_limit(skb, now);
+	if (run->limit <= now) {
 		err = refuse(info->extack, NULL, -ETIME,
 			     "requests sent at once have had the longest deadline together");
 		goto out;
 	}
 	lunatik_reply_init(&reply, skb, info);
+	if (several) {
+		err = lunatik_reply_several(&reply);
+		if (err)
+			goto out;
+	}
 	run->reply = &reply;
-	err = lunatik_run(state, run, now, end, timeout);
+	err = lunatik_run(state, run, now,
+			  min(now + (u64)timeout * NSEC_PER_USEC, run->limit), timeout);
+	if (several && !err)
+		lunatik_reply_taken(&reply);
 	err = lunatik_reply_send(&reply, err);
 out:
 	lunatik_state_put(state);
@@ -563,6 +573,7 @@ static int dostring(struct sk_buff *skb, struct genl_info *info)
 	const struct nlattr *chunk_name = info->attrs[LUNATIK_A_CHUNK_NAME];
 	struct dostring dostring = {
 		.run.body	= dostring_body,
+		.run.count	= 1,
 		.nlh		= info->nlhdr,
 		.chunk_name	= chunk_name ? nla_data(chunk_name) : "=dostring",
 		.next		= nlmsg_attrdata(info->nlhdr, GENL_HDRLEN),
@@ -582,55 +593,119 @@ static int dostring(struct sk_buff *skb, struct genl_info *info)
 		dostring.nargs = lunatik_value_check(info->nlhdr, info->extack);
 	if (dostring.nargs < 0)
 		return dostring.nargs;
-	return run(skb, info, &dostring.run);
+	return run(skb, info, &dostring.run, false);
 }
 
 struct senddata {
 	struct lunatik_run run;
-	const struct nlattr *data;
+	int type;			/* of those attributes that are data */
+	unsigned int given;		/* of them, so far */
+	int rem;			/* of the message, from the next attribute on */
+	const struct nlattr *next;
 };
+
+/* That of the run that has begun: one may have failed before it came to this. */
+static const struct nlattr *get_data(struct senddata *senddata)
+{
+	const struct nlattr *attr;
+
+	do {
+		attr = senddata->next;
+		senddata->next = nla_next(attr, &senddata->rem);
+		senddata->given += nla_type(attr) == senddata->type;
+	} while (senddata->given < senddata->run.begun);
+	return attr;
+}
+
+static void receive(lua_State *L, struct senddata *senddata)
+{
+	const struct nlattr *data = get_data(senddata);
+	const char *reply;
+	size_t len;
+	int err;
+
+	if (!lunatik_lib_push_receiver(L))
+		lunatik_run_fail(L, -ENOTCONN, "the state has no receiver");
+	lua_pushlstring(L, nla_data(data), nla_len(data));
+	lua_call(L, 1, 1);
+	lunatik_poll(L);
+	if (lua_isnil(L, -1))
+		return;
+	if (!lua_isstring(L, -1))
+		luaL_error(L, "the receiver returned a %s, not a string or nil",
+			   luaL_typename(L, -1));
+	reply = lua_tolstring(L, -1, &len);
+	if (len > LUNATIK_DATA_MAX)
+		lunatik_run_fail(L, -EMSGSIZE, "the reply's %I bytes exceed %d",
+				 (lua_Integer)len, LUNATIK_DATA_MAX);
+	err = lunatik_reply_put(lunatik_run_reply(&senddata->run), LUNATIK_A_DATA, reply, len);
+	if (err)
+		lunatik_run_fail(L, err, "not enough memory for the reply");
+}
 
 static int senddata_body(lua_State *L)
 {
 	struct senddata *senddata = lua_touserdata(L, 1);
-	size_t len;
-	const char *reply;
-	int err;
 
-	lua_settop(L, 0);
-	if (!lunatik_lib_push_receiver(L))
-		return lunatik_run_fail(L, -ENOTCONN, "the state has no receiver");
-	lua_pushlstring(L, nla_data(senddata->data), nla_len(senddata->data));
-	lua_call(L, 1, 1);
-	lunatik_poll(L);
-	if (lua_isnil(L, -1))
-		return 0;
-	if (!lua_isstring(L, -1))
-		return luaL_error(L, "the receiver returned a %s, not a string or nil",
-				  luaL_typename(L, -1));
-	reply = lua_tolstring(L, -1, &len);
-	if (len > LUNATIK_DATA_MAX)
-		return lunatik_run_fail(L, -EMSGSIZE, "the reply's %I bytes exceed %d",
-					(lua_Integer)len, LUNATIK_DATA_MAX);
-	err = lunatik_reply_put(lunatik_run_reply(&senddata->run), LUNATIK_A_DATA, reply, len);
-	if (err)
-		return lunatik_run_fail(L, err, "not enough memory for the reply");
+	do {
+		lua_settop(L, 0);
+		receive(L, senddata);
+	} while (lunatik_run_next(lunatik_state_of(L), &senddata->run));
 	return 0;
+}
+
+static int check_data(const struct nlattr *data, struct genl_info *info)
+{
+	if (nla_len(data) <= LUNATIK_DATA_MAX)
+		return 0;
+	return refuse(info->extack, data, -EMSGSIZE,
+		      "DATA or MESSAGE longer than " __stringify(LUNATIK_DATA_MAX) " bytes");
+}
+
+static int senddata_several(struct sk_buff *skb, struct genl_info *info)
+{
+	struct senddata senddata = {
+		.run.body	= senddata_body,
+		.type		= LUNATIK_A_MESSAGE,
+		.next		= nlmsg_attrdata(info->nlhdr, GENL_HDRLEN),
+		.rem		= nlmsg_attrlen(info->nlhdr, GENL_HDRLEN),
+	};
+	const struct nlattr *attr;
+	int rem, err;
+
+	if (info->attrs[LUNATIK_A_DATA])
+		return refuse(info->extack, info->attrs[LUNATIK_A_DATA], -EINVAL,
+			      "DATA beside MESSAGE");
+	nlmsg_for_each_attr(attr, info->nlhdr, GENL_HDRLEN, rem) {
+		if (nla_type(attr) != LUNATIK_A_MESSAGE)
+			continue;
+		err = check_data(attr, info);
+		if (err)
+			return err;
+		senddata.run.count++;
+	}
+	return run(skb, info, &senddata.run, true);
 }
 
 static int senddata(struct sk_buff *skb, struct genl_info *info)
 {
+	const struct nlattr *data = info->attrs[LUNATIK_A_DATA];
 	struct senddata senddata = {
 		.run.body	= senddata_body,
-		.data		= info->attrs[LUNATIK_A_DATA],
+		.run.count	= 1,
+		.type		= LUNATIK_A_DATA,
+		.next		= data,
 	};
+	int err;
 
+	if (info->attrs[LUNATIK_A_MESSAGE])
+		return senddata_several(skb, info);
 	if (GENL_REQ_ATTR_CHECK(info, LUNATIK_A_DATA))
 		return refuse(info->extack, NULL, -EINVAL, "DATA is missing");
-	if (nla_len(senddata.data) > LUNATIK_DATA_MAX)
-		return refuse(info->extack, senddata.data, -EMSGSIZE,
-			      "DATA longer than " __stringify(LUNATIK_DATA_MAX) " bytes");
-	return run(skb, info, &senddata.run);
+	err = check_data(data, info);
+	if (err)
+		return err;
+	return run(skb, info, &senddata.run, false);
 }
 
 static int getinfo(struct sk_buff *skb, struct genl_info *info)

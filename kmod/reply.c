@@ -21,6 +21,9 @@
  */
 #define LEAST_ROOM	160
 
+/* What several answers keep for an ANSWER with ERRNO, and TAKEN: nests, and integers of 4 bytes. */
+#define SPARE		(NLA_HDRLEN + 3 * (NLA_HDRLEN + 4))
+
 /* Attributes of one message; a socket with default buffers takes that much unread. */
 #define MESSAGE_MAX	(LUNATIK_MESSAGE_MAX - HEADERS)
 
@@ -49,6 +52,9 @@ void lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
 	__skb_queue_head_init(&reply->done);
 	reply->total = 0;
 	reply->skb = NULL;
+	reply->several = false;
+	reply->index = 0;
+	reply->mark = 0;
 }
 
 int lunatik_reply_alloc(struct lunatik_reply *reply)
@@ -64,10 +70,16 @@ struct sk_buff *lunatik_reply_skb(struct lunatik_reply *reply)
 
 void lunatik_reply_reset(struct lunatik_reply *reply)
 {
-	__skb_queue_purge(&reply->done);
+	if (!skb_queue_empty(&reply->done)) {
+		/* What is to stay is in the first. */
+		kfree_skb(reply->skb);
+		reply->skb = __skb_dequeue(&reply->done);
+		reply->head = reply->skb->data + HEADERS;
+		__skb_queue_purge(&reply->done);
+	}
 	if (reply->skb)
-		skb_trim(reply->skb, HEADERS);
-	reply->total = 0;
+		skb_trim(reply->skb, HEADERS + reply->mark);
+	reply->total = reply->mark;
 }
 
 void lunatik_reply_free(struct lunatik_reply *reply)
@@ -79,6 +91,7 @@ void lunatik_reply_free(struct lunatik_reply *reply)
 /* Makes room for `size` bytes of attributes. */
 static int reserve(struct lunatik_reply *reply, size_t size)
 {
+	size_t need = size + (reply->several ? SPARE : 0);
 	struct sk_buff *skb;
 	size_t used;
 	void *head;
@@ -86,17 +99,17 @@ static int reserve(struct lunatik_reply *reply, size_t size)
 	if (reply->total + size > LUNATIK_REPLY_MAX)
 		return -EMSGSIZE;
 	if (!reply->skb) {
-		reply->skb = message_new(reply, max_t(size_t, size, LEAST_ROOM), lunatik_gfp(),
+		reply->skb = message_new(reply, max_t(size_t, need, LEAST_ROOM), lunatik_gfp(),
 					 &reply->head);
 		return reply->skb ? 0 : -ENOMEM;
 	}
 	used = reply->skb->len - HEADERS;
 	/* The allocator may have rounded the tailroom up past what a reader takes. */
-	if (used + size <= MESSAGE_MAX && skb_tailroom(reply->skb) >= size)
+	if (used + need <= MESSAGE_MAX && skb_tailroom(reply->skb) >= need)
 		return 0;
-	if (used + size <= MESSAGE_MAX) {
+	if (used + need <= MESSAGE_MAX) {
 		/* Grow the message, at least twofold. */
-		size_t room = clamp_t(size_t, 2 * used, used + size, MESSAGE_MAX);
+		size_t room = clamp_t(size_t, 2 * used, used + need, MESSAGE_MAX);
 
 		skb = message_new(reply, room, lunatik_gfp(), &head);
 		if (!skb)
@@ -115,13 +128,73 @@ static int reserve(struct lunatik_reply *reply, size_t size)
 	return 0;
 }
 
-int lunatik_reply_put(struct lunatik_reply *reply, int type, const void *data, size_t len)
+/* An ANSWER, for which there is room. */
+static void put_answer(struct lunatik_reply *reply, int type, const void *data, size_t len)
+{
+	size_t size = nla_total_size(sizeof(u32)) + nla_total_size(len);
+	struct nlattr *nest = nla_reserve(reply->skb, LUNATIK_A_ANSWER | NLA_F_NESTED, size);
+	struct nlattr *attr = nla_data(nest);
+
+	attr->nla_type = LUNATIK_A_INDEX;
+	attr->nla_len = nla_attr_size(sizeof(u32));
+	memcpy(nla_data(attr), &reply->index, sizeof(u32));
+	attr = nla_data(nest) + nla_total_size(sizeof(u32));
+	attr->nla_type = type;
+	attr->nla_len = nla_attr_size(len);
+	if (len)
+		memcpy(nla_data(attr), data, len);
+	memset(nla_data(attr) + len, 0, nla_padlen(len));
+	reply->total += nla_total_size(size);
+}
+
+int lunatik_reply_several(struct lunatik_reply *reply)
+{
+	reply->several = true;
+	return lunatik_reply_alloc(reply);
+}
+
+bool lunatik_reply_next(struct lunatik_reply *reply)
+{
+	if (!skb_queue_empty(&reply->done) || reserve(reply, 0) ||
+	    !skb_queue_empty(&reply->done))
+		return false;
+	reply->mark = reply->skb->len - HEADERS;
+	reply->index++;
+	return true;
+}
+
+void lunatik_reply_failed(struct lunatik_reply *reply, int err)
+{
+	u32 number = -err;
+
+	put_answer(reply, LUNATIK_A_ERRNO, &number, sizeof(number));
+}
+
+void lunatik_reply_taken(struct lunatik_reply *reply)
+{
+	u32 taken = reply->index + 1;
+
+	nla_put(reply->skb, LUNATIK_A_TAKEN, sizeof(taken), &taken);
+}
+
+static size_t size_of(const struct lunatik_reply *reply, size_t len)
 {
 	size_t size = nla_total_size(len);
+
+	return reply->several ? nla_total_size(nla_total_size(sizeof(u32)) + size) : size;
+}
+
+int lunatik_reply_put(struct lunatik_reply *reply, int type, const void *data, size_t len)
+{
+	size_t size = size_of(reply, len);
 	int err = reserve(reply, size);
 
 	if (err)
 		return err;
+	if (reply->several) {
+		put_answer(reply, type, data, len);
+		return 0;
+	}
 	reply->total += size;
 	return nla_put(reply->skb, type, len, data);
 }

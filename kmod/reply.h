@@ -18,6 +18,9 @@ struct lunatik_reply {
 	struct sk_buff *skb;		/* the one being written, or NULL */
 	void *head;
 	size_t total;			/* bytes of attributes so far */
+	bool several;			/* answers, each put as an ANSWER */
+	u32 index;			/* that of the one being written */
+	size_t mark;			/* where it begins */
 };
 
 /* All functions but this may sleep. */
@@ -35,8 +38,20 @@ int lunatik_reply_alloc(struct lunatik_reply *reply);
 /* That message. */
 struct sk_buff *lunatik_reply_skb(struct lunatik_reply *reply);
 
-/* Forgets what was put. */
+/* Forgets what was put, of several answers that of the last. */
 void lunatik_reply_reset(struct lunatik_reply *reply);
+
+/*
+ * Makes it one of several answers; begins the first. There is always room to tell
+ * which of them failed and how many they are. -ENOMEM.
+ */
+int lunatik_reply_several(struct lunatik_reply *reply);
+/* Begins the next answer, if it surely comes in the same message. */
+bool lunatik_reply_next(struct lunatik_reply *reply);
+/* Says that the last answer is a failure. err: a negative errno. */
+void lunatik_reply_failed(struct lunatik_reply *reply, int err);
+/* Says how many answers there are. */
+void lunatik_reply_taken(struct lunatik_reply *reply);
 
 /*
  * Sends what was put, if anything. Returns what the operation returns to generic

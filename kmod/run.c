@@ -107,6 +107,14 @@ static bool is_reported(const struct lunatik_run *run, int status)
 	return run->ended || (run->reported && !run->error && status == LUA_ERRRUN);
 }
 
+/* What was reported and caught later is of no interest to who succeeds. */
+static void forget_caught(struct lunatik_run *run)
+{
+	if (run->reported)
+		lunatik_reply_reset(run->reply);
+	run->reported = false;
+}
+
 static int finish(struct lunatik_state *state, struct lunatik_run *run, int status)
 {
 	static const char no_text[] = "(error object is not a string)";
@@ -116,8 +124,7 @@ static int finish(struct lunatik_state *state, struct lunatik_run *run, int stat
 	int err;
 
 	if (status == LUA_OK) {
-		if (run->reported)
-			lunatik_reply_reset(run->reply);
+		forget_caught(run);
 		return 0;
 	}
 	err = why(state, run, status);
@@ -130,7 +137,37 @@ static int finish(struct lunatik_state *state, struct lunatik_run *run, int stat
 	if (err == -ETIME)
 		state->deadline_kills++;
 	lunatik_event_failed(state, -err, message, len);
-	return err;
+	if (!run->reply->several)
+		return err;
+	lunatik_reply_failed(run->reply, err);
+	run->reported = false;
+	return 0;
+}
+
+static void begin(struct lunatik_state *state, struct lunatik_run *run)
+{
+	run->error = 0;
+	run->reported = false;
+	run->ended = false;
+	run->begun++;
+	state->runs++;
+}
+
+bool lunatik_run_begin_next(struct lunatik_state *state, struct lunatik_run *run)
+{
+	u64 now = ktime_get_ns();
+
+	if (now >= state->deadline.begin + LUNATIK_BATCH_TIME * NSEC_PER_USEC ||
+	    now >= run->limit || READ_ONCE(state->closing) || fatal_signal_pending(current))
+		return false;
+	forget_caught(run);
+	if (!lunatik_reply_next(run->reply))
+		return false;
+	begin(state, run);
+	lunatik_deadline_restart(&state->deadline,
+				 min(now + (u64)state->deadline.timeout * NSEC_PER_USEC,
+				     run->limit));
+	return true;
 }
 
 int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u64 now, u64 end,
@@ -143,25 +180,24 @@ int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u64 now, u
 	if (err)
 		return err;
 
-	run->error = 0;
-	run->reported = false;
-	run->ended = false;
 	state->run = run;
+	begin(state, run);
 	lunatik_deadline_enter(&state->deadline, L, now, end, timeout);
 	lua_settop(L, 0);
-	lua_pushcfunction(L, on_error);
-	lua_pushcfunction(L, run->body);
-	lua_pushlightuserdata(L, run);
-	status = lua_pcall(L, 1, 0, 1);
+	do {
+		lua_pushcfunction(L, on_error);
+		lua_pushcfunction(L, run->body);
+		lua_pushlightuserdata(L, run);
+		status = lua_pcall(L, 1, 0, 1);
+		err = finish(state, run, status);
+		lua_settop(L, 0);
+		/* The collections of an emergency leave Lua's stack as large as it became. */
+		if (status == LUA_ERRMEM)
+			lua_gc(L, LUA_GCCOLLECT);
+	} while (lunatik_run_next(state, run));
 	lunatik_deadline_leave(&state->deadline);
 
-	state->runs++;
 	state->run_time += ktime_get_ns() - state->deadline.begin;
-	err = finish(state, run, status);
-	lua_settop(L, 0);
-	/* The collections of an emergency leave Lua's stack as large as it became. */
-	if (status == LUA_ERRMEM)
-		lua_gc(L, LUA_GCCOLLECT);
 	state->run = NULL;
 	lunatik_state_unlock(state);
 	return err;

@@ -279,6 +279,7 @@ void host_dostring(struct lunatik_state *state, const char *code, size_t len,
 	}
 	lunatik_reply_init(&reply, NULL, &info);
 	dostring.run.reply = &reply;
+	dostring.run.count = 1;
 	host_stack(1 << 20);
 	answer->err = lunatik_run(state, &dostring.run, now,
 				  now + state->timeout * NSEC_PER_USEC, state->timeout);

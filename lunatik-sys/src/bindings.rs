@@ -16,6 +16,7 @@ pub const LUNATIK_LOG_LINE_MAX: u32 = 4096;
 pub const LUNATIK_MAX_ALLOC_MIN: u32 = 32768;
 pub const LUNATIK_TABLE_DEPTH: u32 = 8;
 pub const LUNATIK_SUBSCRIBERS_MAX: u32 = 1024;
+pub const LUNATIK_BATCH_TIME: u32 = 100000;
 impl lunatik_cmd {
     pub const LUNATIK_CMD_UNSPEC: lunatik_cmd = lunatik_cmd(0);
     pub const LUNATIK_CMD_NEWSTATE: lunatik_cmd = lunatik_cmd(1);
@@ -107,7 +108,15 @@ impl lunatik_attr {
     pub const LUNATIK_A_MAX_TOTAL_ALLOC: lunatik_attr = lunatik_attr(34);
     /// u32, microseconds
     pub const LUNATIK_A_MAX_TIMEOUT: lunatik_attr = lunatik_attr(35);
-    pub const __LUNATIK_A_MAX: lunatik_attr = lunatik_attr(36);
+    /// string, to 60 KiB, may be repeated
+    pub const LUNATIK_A_MESSAGE: lunatik_attr = lunatik_attr(36);
+    /// nest: INDEX and one more; may be repeated
+    pub const LUNATIK_A_ANSWER: lunatik_attr = lunatik_attr(37);
+    /// u32, which MESSAGE, from 0
+    pub const LUNATIK_A_INDEX: lunatik_attr = lunatik_attr(38);
+    /// u32, MESSAGEs that have been run
+    pub const LUNATIK_A_TAKEN: lunatik_attr = lunatik_attr(39);
+    pub const __LUNATIK_A_MAX: lunatik_attr = lunatik_attr(40);
 }
 #[repr(transparent)]
 #[derive(Debug, Copy, Clone, Hash, PartialEq, Eq)]

@@ -217,6 +217,13 @@ fn data(payload: &[u8]) -> Message {
     named(C::LUNATIK_CMD_SENDDATA, "s").attr(A::LUNATIK_A_DATA, payload)
 }
 
+fn several(payloads: &[&[u8]]) -> Message {
+    let add = |message: Message, payload: &&[u8]| message.attr(A::LUNATIK_A_MESSAGE, payload);
+    payloads
+        .iter()
+        .fold(named(C::LUNATIK_CMD_SENDDATA, "s"), add)
+}
+
 fn subscribe(name: &str) -> Message {
     named(C::LUNATIK_CMD_GETSTATE, name).u32(A::LUNATIK_A_FLAGS, F::LUNATIK_F_SUBSCRIBE.0)
 }
@@ -936,6 +943,21 @@ fn scripts() -> Vec<Operation> {
             .state("require('lunatik').receive(function(data) error(data) end)")
             .fails(libc::EREMOTEIO),
         O::send("SENDDATA without a receiver", 5, data(b"ping")).fails(libc::ENOTCONN),
+        // What failed for want of memory is told in the reply.
+        O::send("SENDDATA of several", 10, several(&[b"1", b"2", b"3"]))
+            .state("require('lunatik').receive(function(data) return data .. 'pong' end)"),
+        O::send(
+            "SENDDATA of several, long",
+            10,
+            several(&[&[b'x'; 40_000][..]; 3]),
+        )
+        .state("require('lunatik').receive(function(data) return data end)"),
+        O::send(
+            "SENDDATA of several with errors",
+            20,
+            several(&[b"1", b"2", b"3"]),
+        )
+        .state("require('lunatik').receive(function(data) error(data) end)"),
     ]
 }
 

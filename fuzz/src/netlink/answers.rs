@@ -258,6 +258,24 @@ fn attributes(payload: &[u8]) -> Result<u32> {
                 );
             }
             Form::Bytes => {}
+            Form::Answer => {
+                let inner = split(payload)?;
+                let [(index, number), (what, _)] = inner[..] else {
+                    bail!("an ANSWER of {} attributes", inner.len());
+                };
+                ensure!(
+                    A::from(index) == A::LUNATIK_A_INDEX && number.len() == 4,
+                    "an ANSWER without INDEX"
+                );
+                let right = matches!(
+                    A::from(what),
+                    A::LUNATIK_A_DATA
+                        | A::LUNATIK_A_ERROR
+                        | A::LUNATIK_A_TRACEBACK
+                        | A::LUNATIK_A_ERRNO
+                );
+                ensure!(right, "an ANSWER with attribute {what}");
+            }
             Form::Value => {
                 let inner = split(payload)?;
                 let [(value, payload)] = inner[..] else {

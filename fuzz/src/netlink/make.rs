@@ -221,7 +221,7 @@ fn attribute(
             let name = &name.as_bytes()[..length.min(name.len())];
             out.push(Attribute::text(kind, name));
         }
-        lunatik_attr::LUNATIK_A_DATA => {
+        lunatik_attr::LUNATIK_A_DATA | lunatik_attr::LUNATIK_A_MESSAGE => {
             let length = match random.below(30) {
                 0 => LUNATIK_DATA_MAX as usize,
                 1 => 0,

@@ -15,6 +15,8 @@ pub(super) enum Form {
     Bytes,
     /// A nest of one value; several are a sequence.
     Value,
+    /// A nest of `INDEX` and a part of what came of that message.
+    Answer,
 }
 
 /// An operation and the attributes that it takes.
@@ -47,7 +49,7 @@ pub(super) enum Named {
 use lunatik_attr as A;
 use lunatik_cmd as C;
 
-/// All operations; that which both does and dumps is there twice.
+/// All operations; one with two kinds of requests is there twice.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "NEWSTATE",
@@ -120,6 +122,20 @@ pub(super) const OPERATIONS: &[Operation] = &[
         flags: 0,
     },
     Operation {
+        name: "SENDDATA of several",
+        command: C::LUNATIK_CMD_SENDDATA,
+        weight: 8,
+        dump: false,
+        state: Named::Known,
+        required: &[A::LUNATIK_A_MESSAGE, A::LUNATIK_A_MESSAGE],
+        optional: &[
+            A::LUNATIK_A_MESSAGE,
+            A::LUNATIK_A_MESSAGE,
+            A::LUNATIK_A_MESSAGE,
+        ],
+        flags: 0,
+    },
+    Operation {
         name: "GETLOG dump",
         command: C::LUNATIK_CMD_GETLOG,
         weight: 5,
@@ -179,6 +195,8 @@ pub(super) fn form(kind: u16) -> Option<Form> {
         | A::LUNATIK_A_SUBSCRIBERS
         | A::LUNATIK_A_ERRNO
         | A::LUNATIK_A_STATES
+        | A::LUNATIK_A_INDEX
+        | A::LUNATIK_A_TAKEN
         | A::LUNATIK_A_MAX_STATES
         | A::LUNATIK_A_MAX_TIMEOUT => Form::U32,
         A::LUNATIK_A_SEQUENCE
@@ -198,8 +216,10 @@ pub(super) fn form(kind: u16) -> Option<Form> {
         | A::LUNATIK_A_ERROR
         | A::LUNATIK_A_TRACEBACK
         | A::LUNATIK_A_DATA
+        | A::LUNATIK_A_MESSAGE
         | A::LUNATIK_A_TEXT => Form::Bytes,
         A::LUNATIK_A_ARG | A::LUNATIK_A_RESULT => Form::Value,
+        A::LUNATIK_A_ANSWER => Form::Answer,
         _ => return None,
     })
 }
@@ -208,7 +228,7 @@ pub(super) fn form(kind: u16) -> Option<Form> {
 pub(super) fn repeats(kind: u16) -> bool {
     matches!(
         lunatik_attr::from(kind),
-        A::LUNATIK_A_CODE | A::LUNATIK_A_ARG
+        A::LUNATIK_A_CODE | A::LUNATIK_A_ARG | A::LUNATIK_A_MESSAGE
     )
 }
 

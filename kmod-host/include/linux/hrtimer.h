@@ -30,6 +30,11 @@ static inline void hrtimer_set_expires(struct hrtimer *timer, ktime_t expires)
 	timer->expires = expires;
 }
 
+static inline u64 hrtimer_get_expires_ns(const struct hrtimer *timer)
+{
+	return timer->expires;
+}
+
 static inline void hrtimer_start(struct hrtimer *timer, ktime_t expires, enum hrtimer_mode mode)
 {
 	(void)mode;

@@ -98,6 +98,15 @@ static inline void __skb_unlink(struct sk_buff *skb, struct sk_buff_head *list)
 		list->last = &list->first;
 }
 
+static inline struct sk_buff *__skb_dequeue(struct sk_buff_head *list)
+{
+	struct sk_buff *skb = list->first;
+
+	if (skb)
+		__skb_unlink(skb, list);
+	return skb;
+}
+
 static inline void __skb_queue_purge(struct sk_buff_head *list)
 {
 	struct sk_buff *skb;

@@ -5,8 +5,8 @@
  *
  * Every operation and both multicast groups need CAP_NET_ADMIN in the user
  * namespace that owns the network namespace. Requests are validated strictly:
- * unknown attributes, unknown flag bits, attributes given twice (except CODE
- * and ARG) and wrong lengths are refused. Numbers are only ever appended.
+ * unknown attributes, unknown flag bits, attributes given twice (except CODE,
+ * ARG and MESSAGE) and wrong lengths are refused. Numbers are only ever appended.
  *
  * Integers are in host byte order. Strings without "NUL-terminated" are counted
  * by their attribute's length and may hold any byte.
@@ -60,6 +60,19 @@
  *   reply:   [DATA], or ERROR and [TRACEBACK] before an error
  *   Calls the function that the state's script gave to lunatik.receive(). The
  *   reply has DATA when the function returned a string.
+ *
+ *   request: state, MESSAGE..., [TIMEOUT]
+ *   reply:   [ANSWER...], TAKEN
+ *   Calls it for each MESSAGE in order, whether it fails for those before or
+ *   not, each time with TIMEOUT anew; no other run of the state comes in between.
+ *   Each ANSWER has INDEX, which MESSAGE it is for, and one of DATA, what the
+ *   function returned, or ERROR, TRACEBACK and ERRNO, which make a failure
+ *   together. A MESSAGE without an ANSWER succeeded with nothing to tell.
+ *   TAKEN are the MESSAGEs that were run, at least one. Those after them were
+ *   not, and can be sent again: none is begun when LUNATIK_BATCH_TIME has
+ *   passed, when the reply has become too long for one message, or when the
+ *   state is being closed. An error instead of a reply is for all: none was run,
+ *   unless it says that the reply could not be sent.
  *
  *   from the kernel, to each data channel, with sequence number 0:
  *   STATE_NAME, STATE_ID, SEQUENCE, DATA
@@ -130,7 +143,7 @@
 #define LUNATIK_STATE_NAME_MAX		63	/* without the NUL */
 #define LUNATIK_CHUNK_NAME_MAX		255	/* without the NUL */
 #define LUNATIK_CODE_MAX		262144	/* all CODE attributes together */
-#define LUNATIK_DATA_MAX		61440	/* DATA, either way */
+#define LUNATIK_DATA_MAX		61440	/* DATA, either way, and one MESSAGE */
 #define LUNATIK_STRING_MAX		61440	/* one string of an ARG or a RESULT */
 #define LUNATIK_REPLY_MAX		1048576	/* one reply in all */
 #define LUNATIK_MESSAGE_MAX		65556	/* one datagram from the kernel, headers included */
@@ -138,6 +151,9 @@
 #define LUNATIK_MAX_ALLOC_MIN		32768	/* least MAX_ALLOC */
 #define LUNATIK_TABLE_DEPTH		8	/* tables within tables */
 #define LUNATIK_SUBSCRIBERS_MAX		1024	/* data channels of one state */
+
+/* Microseconds after which a request begins no further MESSAGE. */
+#define LUNATIK_BATCH_TIME		100000
 
 enum lunatik_cmd {
 	LUNATIK_CMD_UNSPEC,
@@ -195,6 +211,10 @@ enum lunatik_attr {
 	LUNATIK_A_MAX_STATES,		/* u32, quota of states */
 	LUNATIK_A_MAX_TOTAL_ALLOC,	/* u64, quota of bytes */
 	LUNATIK_A_MAX_TIMEOUT,		/* u32, microseconds */
+	LUNATIK_A_MESSAGE,		/* string, to 60 KiB, may be repeated */
+	LUNATIK_A_ANSWER,		/* nest: INDEX and one more; may be repeated */
+	LUNATIK_A_INDEX,		/* u32, which MESSAGE, from 0 */
+	LUNATIK_A_TAKEN,		/* u32, MESSAGEs that have been run */
 
 	__LUNATIK_A_MAX
 };
