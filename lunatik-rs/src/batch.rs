@@ -1,49 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Batches: many messages to states in one system call.
 
-use std::{
-    fmt,
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use lunatik_sys::{lunatik_attr, lunatik_cmd};
-use neli::consts::nl::NlmF;
 use nix::libc;
 
 use crate::{
     call::join,
-    channel::{Channel, DATAGRAM, Step, control, is_silent, unanswered},
-    error::{Error, LuaError, Result},
-    session::Inner,
-    state::{State, put_data},
-    wire::{Message, Request},
+    channel::{Answer, Next, SEND_BUFFER},
+    error::{Error, LuaError, Refusal, Result},
+    limits,
+    session::{Inner, microseconds},
+    state::{Id, State},
+    wire::{self, Attrs},
 };
 
-/// How many messages go together before it is known how long they take.
-const FIRST: usize = 16;
-/// How long the messages of one system call should take. The kernel gives all of
-/// them the longest deadline together, 10 s unless the host says otherwise.
-const GOAL: Duration = Duration::from_millis(100);
-/// What the kernel says to those that it does not run because that time is up.
-const TIME_IS_UP: &str = "requests sent at once have had the longest deadline together";
+/// Bytes of the messages of one request. What it has beside them fits any socket's
+/// buffer, too.
+const TOGETHER: usize = SEND_BUFFER - 256;
 
 /// Data for states of one session, sent many messages in one system call.
 ///
-/// [`State::send_data`] makes two system calls for each message; this makes one
-/// for many, and one for each message that is answered. As many go together as
-/// the session's socket surely has room for the answers of: 256 where the
-/// process may set the size of that (with `CAP_NET_ADMIN` on the host), else few,
-/// down to 1. Longer batches are divided.
+/// [`State::send_data`] makes two system calls for each message, this makes two for
+/// many: messages that follow each other go together, up to 128 KiB of them, if
+/// they are for the same state and have the same limit of time.
 ///
 /// Each message is run as if it had been sent alone, in the order of
-/// [`push`](Self::push), whether those before it succeed or fail. Only time is
-/// shared: what goes together in one system call has [`Info::max_timeout`] in
-/// all. The library sends so few at once that this takes much less, judged by
-/// those before, and sends again what was not run because the time was up. But a
-/// message that runs when it is up ends with [`Deadline`](crate::ErrorKind::Deadline),
-/// even if its own deadline has not passed.
+/// [`push`](Self::push), whether those before it succeed or fail, and has its
+/// limit of time for itself. Those that go together have the state for themselves
+/// until all of them have been run or 100 ms have passed; the library sends the
+/// others again then. So a limit that is less than 100 ms below
+/// [`Info::max_timeout`] may come that much sooner.
 ///
 /// [`Info::max_timeout`]: crate::Info::max_timeout
 ///
@@ -62,38 +50,35 @@ const TIME_IS_UP: &str = "requests sent at once have had the longest deadline to
 #[must_use = "nothing is sent before `send`"]
 pub struct Batch {
     session: Arc<Inner>,
-    /// The requests, one after the other.
-    requests: Vec<u8>,
+    /// The data of all messages, as attributes of a request.
+    data: Vec<u8>,
     slots: Vec<Slot>,
-    pace: Pace,
+    groups: Vec<Group>,
 }
 
-/// A message, and what has come of its answer.
+/// A message.
 struct Slot {
-    /// Where its request is.
-    request: Range<usize>,
-    reply: Option<Vec<u8>>,
-    /// What Lua said of an error that follows.
-    message: Option<Vec<u8>>,
-    traceback: Option<Vec<u8>>,
-    /// Whether more must come before it ends.
-    open: bool,
-    /// Why a reply could not be read.
-    failure: Option<Error>,
-    end: Option<Result<()>>,
+    /// Where its attribute is.
+    data: Range<usize>,
+    /// What came of it, if that is not success with nothing to tell.
+    answer: Option<Result<Vec<u8>>>,
 }
 
-/// How many messages go together.
-#[derive(Debug, Clone, Copy)]
-struct Pace(usize);
+/// Messages that differ in nothing but their data.
+struct Group {
+    state: Id,
+    /// In microseconds.
+    timeout: Option<u32>,
+    slots: Range<usize>,
+}
 
 impl Batch {
     pub(crate) fn new(session: &Arc<Inner>) -> Self {
         Self {
             session: Arc::clone(session),
-            requests: Vec::new(),
+            data: Vec::new(),
             slots: Vec::new(),
-            pace: Pace(FIRST),
+            groups: Vec::new(),
         }
     }
 
@@ -116,20 +101,10 @@ impl Batch {
     }
 
     fn add(&mut self, state: &State, data: &[u8], timeout: Option<Duration>) -> &mut Self {
-        let start = self.requests.len();
-        let end = self.write(state, data, timeout).err().map(|error| {
-            self.requests.truncate(start);
-            Err(error)
-        });
-        self.slots.push(Slot {
-            request: start..self.requests.len(),
-            reply: None,
-            message: None,
-            traceback: None,
-            open: false,
-            failure: None,
-            end,
-        });
+        let start = self.data.len();
+        let answer = self.write(state, data, timeout).err().map(Err);
+        let data = start..self.data.len();
+        self.slots.push(Slot { data, answer });
         self
     }
 
@@ -138,16 +113,27 @@ impl Batch {
             let text = "the state is of another session than the batch";
             return Err(Error::refuse(libc::EINVAL, text));
         }
-        let mut request = Request::new(
-            &mut self.requests,
-            self.session.family.id,
-            NlmF::REQUEST,
-            0,
-            lunatik_cmd::LUNATIK_CMD_SENDDATA,
-        );
-        state.put_id(&mut request)?;
-        put_data(&mut request, data, timeout)?;
-        request.finish()
+        if data.len() > limits::DATA {
+            return Err(Error::too_large("DATA", data.len(), limits::DATA));
+        }
+        let timeout = timeout.map(microseconds).transpose()?;
+        wire::put_bytes(&mut self.data, lunatik_attr::LUNATIK_A_MESSAGE, data)?;
+
+        let index = self.slots.len();
+        let id = state.request_id();
+        match self.groups.last_mut() {
+            Some(group)
+                if group.slots.end == index && group.timeout == timeout && group.state == *id =>
+            {
+                group.slots.end += 1;
+            }
+            _ => self.groups.push(Group {
+                state: id.clone(),
+                timeout,
+                slots: index..index + 1,
+            }),
+        }
+        Ok(())
     }
 
     /// How many messages wait to be sent.
@@ -170,196 +156,198 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// Each message has its own, those of [`State::send_data`]. Where a system
-    /// call failed, all of its messages and all that follow have that error.
-    /// [`Lost`](crate::ErrorKind::Lost) are those of which no answer came while
-    /// the kernel had no memory for answers. An error of a script has no text where
-    /// that, with its traceback, is over 64 KiB and came second to another such.
+    /// Each message has its own, those of [`State::send_data`]. Those that go
+    /// together are refused together, when there is no such state, say. Where a
+    /// system call failed, its messages and all that follow have that error. Of
+    /// messages whose error says that there was no room for the answer, in the
+    /// kernel's memory or in the namespace's quota, it is not known whether they
+    /// were run.
     pub fn send(&mut self) -> Vec<Result<Option<Vec<u8>>>> {
-        let mut next = 0;
-        while let Some(first) = self.next_unanswered(next) {
-            match self.send_some(first) {
-                Ok(()) => next = first,
-                Err(error) => {
-                    for slot in &mut self.slots[first..] {
-                        slot.end.get_or_insert_with(|| Err(error.again()));
+        'groups: for group in &self.groups {
+            let mut first = group.slots.start;
+            while first < group.slots.end {
+                let slots = &mut self.slots[first..group.slots.end];
+                match group.send(&self.session, &self.data, slots) {
+                    Ok(taken) => first += taken,
+                    Err(error) => {
+                        fail(&mut self.slots[first..], &error);
+                        break 'groups;
                     }
-                    break;
                 }
             }
         }
-        self.requests.clear();
-        self.slots.drain(..).map(Slot::into_answer).collect()
-    }
-
-    fn next_unanswered(&self, from: usize) -> Option<usize> {
-        let slots = self.slots.get(from..)?;
-        let next = slots.iter().position(|slot| slot.end.is_none())?;
-        Some(from + next)
-    }
-
-    /// Sends some messages from `first` on in one system call. All of them but
-    /// those that the kernel had no time for are answered then.
-    fn send_some(&mut self, first: usize) -> Result<()> {
-        let session = Arc::clone(&self.session);
-        let mut channel = session.channel();
-        let start = self.slots[first].request.start;
-        let fit = self.slots[first..]
-            .iter()
-            .take(self.pace.0.min(channel.depth()))
-            .take_while(|slot| slot.end.is_none() && slot.request.end - start <= DATAGRAM);
-        let count = fit.count();
-        let slots = &mut self.slots[first..][..count];
-        let requests = &mut self.requests[start..slots[count - 1].request.end];
-        send_together(&mut channel, slots, requests, &mut self.pace)
+        self.groups.clear();
+        self.data.clear();
+        let answers = self.slots.drain(..).map(|slot| slot.answer.transpose());
+        answers.collect()
     }
 }
 
-/// Sends `requests`, which are those of `slots`, in one system call.
-fn send_together(
-    channel: &mut Channel,
-    slots: &mut [Slot],
-    requests: &mut [u8],
-    pace: &mut Pace,
-) -> Result<()> {
-    let family = channel.family();
-    let start = slots[0].request.start;
-    let begin = Instant::now();
-    let lost = channel.pipeline(requests, slots.len(), |index, requests, message| {
-        let slot = &mut slots[index];
-        let request = &requests[slot.request.start - start..slot.request.end - start];
-        slot.take(message, family, request)
-    })?;
-    pace.adapt(slots.len(), begin.elapsed());
-
-    for slot in &mut *slots {
-        slot.end.get_or_insert_with(|| match (lost, slot.open) {
-            (true, _) => Err(unanswered(Error::Lost)),
-            (false, true) => Err(Error::protocol("an answer without an end")),
-            (false, false) => Ok(()),
-        });
-    }
-    let silent = |slot: &Slot| matches!(&slot.end, Some(Err(error)) if is_silent(error));
-    if slots.iter().any(silent) && channel.is_orphaned() {
-        for slot in slots.iter_mut().filter(|slot| silent(slot)) {
-            slot.end = Some(Err(Error::ModuleMissing));
-        }
-    }
-    // The first had all the time, so each system call brings some further.
-    for slot in slots.iter_mut().skip(1) {
-        if matches!(&slot.end, Some(Err(error)) if is_not_run(error)) {
-            slot.end = None;
-        }
-    }
-    Ok(())
-}
-
-/// Whether the kernel had no time left to run the message.
-fn is_not_run(error: &Error) -> bool {
-    matches!(error, Error::Refused(refusal)
-        if refusal.errno == libc::ETIME && refusal.message() == Some(TIME_IS_UP))
-}
-
-impl Slot {
-    /// Takes a message of the answer; tells whether that ends it.
-    fn take(&mut self, message: Message<'_>, family: u16, request: &[u8]) -> bool {
-        if self.end.is_some() {
-            return false;
-        }
-        if message.kind == family {
-            if self.failure.is_none() {
-                self.failure = self.read(message).err();
-            }
-            self.open |= message.flags.contains(NlmF::MULTI) || self.message.is_some();
-            if !self.open {
-                self.end = Some(Ok(()));
-            }
-        } else {
-            self.end = match control(message, request) {
-                Ok(Step::More) => None,
-                Ok(Step::End) if self.message.is_some() => {
-                    Some(Err(Error::protocol("an error of a script that succeeded")))
+impl Group {
+    /// Sends the first of the messages, as many as go together, and tells how many
+    /// of them have their answer now. An error is one of the system call.
+    fn send(&self, session: &Inner, data: &[u8], slots: &mut [Slot]) -> Result<usize> {
+        let start = slots[0].data.start;
+        let count = slots
+            .partition_point(|slot| slot.data.end - start <= TOGETHER)
+            .max(1);
+        let slots = &mut slots[..count];
+        let data = &data[start..slots[count - 1].data.end];
+        let mut answers = Answers {
+            slots,
+            said: None,
+            taken: None,
+        };
+        let sent = session.request(
+            lunatik_cmd::LUNATIK_CMD_SENDDATA,
+            Answer::Reply,
+            |request| {
+                self.state.put(request)?;
+                if let Some(timeout) = self.timeout {
+                    request.u32(lunatik_attr::LUNATIK_A_TIMEOUT, timeout)?;
                 }
-                Ok(Step::End) => Some(Ok(())),
-                Err(Error::Refused(mut refusal)) => {
-                    let traceback = self.traceback.take();
-                    let said = self.message.take();
-                    refusal.lua = said.map(|message| LuaError { message, traceback });
-                    Some(Err(Error::Refused(refusal)))
-                }
-                Err(error) => Some(Err(error)),
-            };
+                request.attributes(data);
+                Ok(())
+            },
+            |attrs| {
+                answers.read(attrs)?;
+                Ok(Next::End)
+            },
+        );
+        match (sent, answers.taken) {
+            (Err(error @ Error::Io { .. }), _) => Err(error),
+            (Err(error), _) => {
+                fail(slots, &error);
+                Ok(count)
+            }
+            (Ok(()), Some(taken)) if (1..=count).contains(&taken) => Ok(taken),
+            (Ok(()), taken) => {
+                fail(
+                    slots,
+                    &Error::protocol(format!("of {count} messages {taken:?} were run")),
+                );
+                Ok(count)
+            }
         }
-        self.end.is_some()
     }
+}
 
-    fn read(&mut self, message: Message<'_>) -> Result<()> {
-        let (_, attrs) = message.genl()?;
+/// Gives the error to those that have no answer.
+fn fail(slots: &mut [Slot], error: &Error) {
+    for slot in slots {
+        slot.answer.get_or_insert_with(|| Err(error.again()));
+    }
+}
+
+/// What a request is answered.
+struct Answers<'a> {
+    slots: &'a mut [Slot],
+    /// What Lua said of an error, the number of which follows.
+    said: Option<LuaError>,
+    taken: Option<usize>,
+}
+
+impl Answers<'_> {
+    /// Takes a part of the reply.
+    fn read(&mut self, attrs: Attrs<'_>) -> Result<()> {
         for attr in attrs {
             let attr = attr?;
             match lunatik_attr::from(attr.kind) {
-                lunatik_attr::LUNATIK_A_DATA => self.reply = Some(attr.payload.to_vec()),
-                lunatik_attr::LUNATIK_A_ERROR => join(&mut self.message, attr.payload),
-                lunatik_attr::LUNATIK_A_TRACEBACK => join(&mut self.traceback, attr.payload),
+                lunatik_attr::LUNATIK_A_ANSWER => self.take(Attrs(attr.payload))?,
+                lunatik_attr::LUNATIK_A_TAKEN => self.taken = usize::try_from(attr.u32()?).ok(),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn into_answer(self) -> Result<Option<Vec<u8>>> {
-        match (self.end, self.failure) {
-            (Some(Err(error)), _) | (_, Some(error)) => Err(error),
-            _ => Ok(self.reply),
+    fn take(&mut self, mut attrs: Attrs<'_>) -> Result<()> {
+        let mut next = || attrs.next().transpose()?.ok_or_else(incomplete);
+        let (index, what) = (next()?, next()?);
+        let index = usize::try_from(index.u32()?).unwrap_or(usize::MAX);
+        let slot = self.slots.get_mut(index).ok_or_else(incomplete)?;
+        match lunatik_attr::from(what.kind) {
+            lunatik_attr::LUNATIK_A_DATA => slot.answer = Some(Ok(what.payload.to_vec())),
+            lunatik_attr::LUNATIK_A_ERROR => {
+                self.said = Some(LuaError {
+                    message: what.payload.to_vec(),
+                    traceback: None,
+                });
+            }
+            lunatik_attr::LUNATIK_A_TRACEBACK => {
+                if let Some(said) = &mut self.said {
+                    join(&mut said.traceback, what.payload);
+                }
+            }
+            lunatik_attr::LUNATIK_A_ERRNO => {
+                let errno = i32::try_from(what.u32()?).map_err(|_| incomplete())?;
+                slot.answer = Some(Err(Error::Refused(Box::new(Refusal {
+                    errno,
+                    message: None,
+                    offset: None,
+                    attribute: None,
+                    lua: self.said.take(),
+                }))));
+            }
+            _ => {}
         }
+        Ok(())
     }
 }
 
-impl Pace {
-    /// Learns that `count` messages took `time`.
-    fn adapt(&mut self, count: usize, time: Duration) {
-        let each = time.as_nanos() / (count as u128).max(1);
-        let fit = GOAL.as_nanos() / each.max(1);
-        self.0 = usize::try_from(fit).unwrap_or(usize::MAX).max(1);
-    }
+fn incomplete() -> Error {
+    Error::protocol("an answer that makes no sense")
 }
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
             .field("messages", &self.slots.len())
-            .field("bytes", &self.requests.len())
+            .field("bytes", &self.data.len())
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixDatagram;
+    use std::{os::unix::net::UnixDatagram, thread};
+
+    use neli::consts::nl::NlmF;
 
     use super::*;
     use crate::{
         ErrorKind, Session,
-        fake::{attr, done, error, reply, tlv},
-        limits,
+        fake::{attr, done, error, reply},
         wire::Messages,
     };
 
     const CMD: lunatik_cmd = lunatik_cmd::LUNATIK_CMD_SENDDATA;
 
-    fn data(sequence: u32, data: &[u8]) -> Vec<u8> {
-        let data = attr(lunatik_attr::LUNATIK_A_DATA, data);
-        reply(NlmF::empty(), sequence, CMD, &data)
+    fn answer(index: u32, kind: lunatik_attr, payload: &[u8]) -> Vec<u8> {
+        let index = attr(lunatik_attr::LUNATIK_A_INDEX, &index.to_ne_bytes());
+        let inner = [index, attr(kind, payload)].concat();
+        attr(lunatik_attr::LUNATIK_A_ANSWER, &inner)
     }
 
-    fn said(flags: NlmF, sequence: u32, text: &[u8]) -> Vec<u8> {
-        let said = attr(lunatik_attr::LUNATIK_A_ERROR, text);
-        reply(flags, sequence, CMD, &said)
+    fn data(index: u32, data: &[u8]) -> Vec<u8> {
+        answer(index, lunatik_attr::LUNATIK_A_DATA, data)
     }
 
-    fn not_run(sequence: u32) -> Vec<u8> {
-        let text = [TIME_IS_UP.as_bytes(), b"\0"].concat();
-        error(sequence, libc::ETIME, &tlv(1, &text))
+    fn said(index: u32, text: &[u8]) -> Vec<u8> {
+        answer(index, lunatik_attr::LUNATIK_A_ERROR, text)
+    }
+
+    fn failed(index: u32, errno: i32) -> Vec<u8> {
+        answer(index, lunatik_attr::LUNATIK_A_ERRNO, &errno.to_ne_bytes())
+    }
+
+    fn taken(count: u32) -> Vec<u8> {
+        attr(lunatik_attr::LUNATIK_A_TAKEN, &count.to_ne_bytes())
+    }
+
+    /// A whole reply.
+    fn told(sequence: u32, attrs: &[Vec<u8>]) -> Vec<u8> {
+        reply(NlmF::empty(), sequence, CMD, &attrs.concat())
     }
 
     /// What `count` messages are answered when the kernel answers with these
@@ -376,27 +364,31 @@ mod tests {
         (session.state("fw").send_all(messages), kernel)
     }
 
-    /// The sequence number, the state's name and the data of each request in the
-    /// next datagram.
-    fn sent(kernel: &UnixDatagram) -> Vec<(u32, String, Vec<u8>)> {
+    /// The state's name, the limit of time and the data in the next datagram,
+    /// which is one request.
+    fn sent(kernel: &UnixDatagram) -> (String, Option<u32>, Vec<Vec<u8>>) {
         let mut datagram = vec![0; 1 << 20];
         let length = kernel.recv(&mut datagram).expect("sent");
-        let read = |message: Result<Message<'_>>| {
-            let message = message.expect("well-formed");
-            assert_eq!(message.flags, NlmF::REQUEST);
-            let (cmd, attrs) = message.genl().expect("a command");
-            assert_eq!(cmd, CMD);
-            let (mut name, mut data) = (None, None);
-            for attr in attrs.map(|attr| attr.expect("well-formed")) {
-                match lunatik_attr::from(attr.kind) {
-                    lunatik_attr::LUNATIK_A_STATE_NAME => name = attr.string().ok(),
-                    lunatik_attr::LUNATIK_A_DATA => data = Some(attr.payload.to_vec()),
-                    _ => {}
-                }
+        let mut messages = Messages(&datagram[..length]);
+        let message = messages.next().expect("one").expect("well-formed");
+        assert!(messages.next().is_none(), "another request");
+        assert_eq!(message.flags, NlmF::REQUEST);
+        let (cmd, attrs) = message.genl().expect("a command");
+        assert_eq!(cmd, CMD);
+        let (mut name, mut timeout, mut data) = (None, None, Vec::new());
+        for attr in attrs.map(|attr| attr.expect("well-formed")) {
+            match lunatik_attr::from(attr.kind) {
+                lunatik_attr::LUNATIK_A_STATE_NAME => name = attr.string().ok(),
+                lunatik_attr::LUNATIK_A_TIMEOUT => timeout = attr.u32().ok(),
+                lunatik_attr::LUNATIK_A_MESSAGE => data.push(attr.payload.to_vec()),
+                other => panic!("{other:?}"),
             }
-            (message.sequence, name.expect("a name"), data.expect("data"))
-        };
-        Messages(&datagram[..length]).map(read).collect()
+        }
+        (name.expect("a name"), timeout, data)
+    }
+
+    fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
+        texts.map(|text| text.as_bytes().to_vec()).into()
     }
 
     fn kinds(answers: Vec<Result<Option<Vec<u8>>>>) -> Vec<Result<Option<Vec<u8>>, ErrorKind>> {
@@ -407,21 +399,28 @@ mod tests {
     }
 
     #[test]
-    fn messages_go_in_one_datagram_and_answers_come_in_order() {
+    fn messages_go_in_one_request_and_answers_find_theirs() {
         let (answers, kernel) = answered(
             5,
-            &[
-                data(1, b"first"),
-                // The second succeeds with nothing to tell.
-                said(NlmF::empty(), 3, b"fw:1: boom"),
-                error(3, libc::EREMOTEIO, &[]),
-                [data(4, b""), data(5, b"last")].concat(),
-            ],
+            &[told(
+                1,
+                &[
+                    data(0, b"first"),
+                    // The second succeeds with nothing to tell.
+                    said(2, b"fw:1: boom"),
+                    answer(2, lunatik_attr::LUNATIK_A_TRACEBACK, b"stack traceback:"),
+                    failed(2, libc::EREMOTEIO),
+                    data(3, b""),
+                    failed(4, libc::ENOMEM),
+                    taken(5),
+                ],
+            )],
         );
-        assert_eq!(
-            answers[2].as_ref().expect_err("failed").to_string(),
-            "fw:1: boom (EREMOTEIO)"
-        );
+        let error = answers[2].as_ref().expect_err("failed");
+        assert_eq!(error.to_string(), "fw:1: boom (EREMOTEIO)");
+        let traceback = error.lua().expect("Lua said something").traceback();
+        assert_eq!(traceback.as_deref(), Some("stack traceback:"));
+        assert_eq!(answers[4].as_ref().expect_err("failed").lua(), None);
         assert_eq!(
             kinds(answers),
             [
@@ -429,20 +428,12 @@ mod tests {
                 Ok(None),
                 Err(ErrorKind::Script),
                 Ok(Some(vec![])),
-                Ok(Some(b"last".to_vec())),
+                Err(ErrorKind::OutOfMemory),
             ]
         );
-        let expected: Vec<_> = (0..5)
-            .map(|n| (n + 1, "fw".to_owned(), n.to_string().into_bytes()))
-            .collect();
-        assert_eq!(sent(&kernel), expected);
+        let expected = texts(["0", "1", "2", "3", "4"]);
+        assert_eq!(sent(&kernel), ("fw".to_owned(), None, expected));
         assert!(kernel.recv(&mut [0; 16]).is_err(), "another datagram");
-    }
-
-    #[test]
-    fn silence_is_success() {
-        let (answers, _kernel) = answered(3, &[]);
-        assert_eq!(kinds(answers), [Ok(None), Ok(None), Ok(None)]);
     }
 
     #[test]
@@ -453,45 +444,39 @@ mod tests {
     }
 
     #[test]
-    fn long_answer_may_have_others_between_its_parts() {
-        let traceback = attr(lunatik_attr::LUNATIK_A_TRACEBACK, b"stack traceback:");
+    fn long_reply_comes_in_parts() {
         let (answers, _kernel) = answered(
-            3,
+            2,
             &[
-                said(NlmF::MULTI, 1, b"fw:1: "),
-                error(2, libc::EREMOTEIO, &[]),
-                data(3, b"third"),
-                said(NlmF::MULTI, 1, b"boom"),
-                reply(NlmF::MULTI, 1, CMD, &traceback),
-                done(1, libc::EREMOTEIO, &[]),
+                reply(NlmF::MULTI, 1, CMD, &data(0, b"first")),
+                reply(NlmF::MULTI, 1, CMD, &said(1, b"boom")),
+                reply(
+                    NlmF::MULTI,
+                    1,
+                    CMD,
+                    &[failed(1, libc::ETIME), taken(2)].concat(),
+                ),
+                done(1, 0, &[]),
             ],
         );
-        let lua = answers[0].as_ref().expect_err("failed").lua();
-        let lua = lua.expect("Lua said something");
-        assert_eq!(lua.message(), "fw:1: boom");
-        assert_eq!(lua.traceback().as_deref(), Some("stack traceback:"));
-        let textless = answers[1].as_ref().expect_err("failed");
-        assert_eq!(textless.kind(), ErrorKind::Script);
-        assert_eq!(textless.lua(), None);
         assert_eq!(
-            answers[2].as_ref().expect("succeeded").as_deref(),
-            Some(&b"third"[..])
+            answers[1].as_ref().expect_err("failed").to_string(),
+            "boom (ETIME)"
+        );
+        assert_eq!(
+            kinds(answers),
+            [Ok(Some(b"first".to_vec())), Err(ErrorKind::Deadline)]
         );
     }
 
     #[test]
-    fn what_the_kernel_had_no_time_for_is_sent_again() {
+    fn what_was_not_run_is_sent_again() {
         let (answers, kernel) = answered(
             4,
             &[
-                [
-                    data(1, b"a"),
-                    error(2, libc::ETIME, &[]),
-                    not_run(3),
-                    not_run(4),
-                ]
-                .concat(),
-                [data(5, b"c"), data(6, b"d")].concat(),
+                told(1, &[data(0, b"a"), failed(1, libc::ETIME), taken(2)]),
+                told(2, &[data(0, b"c"), taken(1)]),
+                told(3, &[data(0, b"d"), taken(1)]),
             ],
         );
         assert_eq!(
@@ -503,26 +488,48 @@ mod tests {
                 Ok(Some(b"d".to_vec())),
             ]
         );
-        assert_eq!(sent(&kernel).len(), 4);
-        let again: Vec<_> = sent(&kernel)
-            .into_iter()
-            .map(|(sequence, _, data)| (sequence, data))
-            .collect();
-        assert_eq!(again, [(5, b"2".to_vec()), (6, b"3".to_vec())]);
+        assert_eq!(sent(&kernel).2.len(), 4);
+        assert_eq!(sent(&kernel).2, texts(["2", "3"]));
+        assert_eq!(sent(&kernel).2, texts(["3"]));
+        assert!(kernel.recv(&mut [0; 16]).is_err());
     }
 
     #[test]
-    fn first_message_is_not_sent_for_ever() {
-        let (answers, kernel) = answered(1, &[not_run(1)]);
-        assert_eq!(kinds(answers), [Err(ErrorKind::Deadline)]);
-        sent(&kernel);
-        assert!(kernel.recv(&mut [0; 16]).is_err());
+    fn what_differs_in_more_than_data_goes_apart() {
+        let (session, kernel) = Session::fake();
+        for sequence in 1..=5 {
+            let count = if sequence == 1 { 2 } else { 1 };
+            kernel.send(&told(sequence, &[taken(count)])).expect("room");
+        }
+        let (fw, nat) = (session.state("fw"), session.state("nat"));
+        let second = Duration::from_secs(1);
+        let mut batch = session.batch();
+        batch.push(&fw, "1").push(&fw, "2").push(&nat, "3");
+        batch.push(&fw, "4").push_within(&fw, "5", second);
+        batch.push_within(&fw, "6", second * 2);
+        assert_eq!(batch.len(), 6);
+        let answers = batch.send();
+        assert!(batch.is_empty());
+        assert_eq!(kinds(answers), vec![Ok(None); 6]);
+        for (name, timeout, data) in [
+            ("fw", None, &["1", "2"][..]),
+            ("nat", None, &["3"]),
+            ("fw", None, &["4"]),
+            ("fw", Some(1_000_000), &["5"]),
+            ("fw", Some(2_000_000), &["6"]),
+        ] {
+            let data = data.iter().map(|data| data.as_bytes().to_vec()).collect();
+            assert_eq!(sent(&kernel), (name.to_owned(), timeout, data));
+        }
     }
 
     #[test]
     fn what_cannot_be_sent_fails_in_its_turn() {
         let (session, kernel) = Session::fake();
-        for datagram in [data(1, b"1"), data(2, b"5")] {
+        for datagram in [
+            told(1, &[data(0, b"1"), taken(1)]),
+            told(2, &[data(1, b"6"), taken(2)]),
+        ] {
             kernel.send(&datagram).expect("room");
         }
         let (other, _) = Session::fake();
@@ -533,108 +540,103 @@ mod tests {
             .push(&fw, vec![0; limits::DATA + 1])
             .push(&other.state("fw"), "3")
             .push_within(&fw, "4", Duration::from_secs(1 << 40))
-            .push(&session.state("nat"), "5");
-        assert_eq!(batch.len(), 5);
-        let answers = batch.send();
-        assert!(batch.is_empty());
+            .push(&fw, "5")
+            .push(&fw, "6");
         assert_eq!(
-            kinds(answers),
+            kinds(batch.send()),
             [
                 Ok(Some(b"1".to_vec())),
                 Err(ErrorKind::TooLarge),
                 Err(ErrorKind::Invalid),
                 Err(ErrorKind::OutOfRange),
-                Ok(Some(b"5".to_vec())),
+                Ok(None),
+                Ok(Some(b"6".to_vec())),
             ]
         );
-        assert_eq!(sent(&kernel), [(1, "fw".to_owned(), b"1".to_vec())]);
-        assert_eq!(sent(&kernel), [(2, "nat".to_owned(), b"5".to_vec())]);
+        assert_eq!(sent(&kernel).2, texts(["1"]));
+        assert_eq!(sent(&kernel).2, texts(["5", "6"]));
     }
 
     #[test]
     fn batch_can_be_filled_again() {
         let (session, kernel) = Session::fake();
-        kernel.send(&data(1, b"one")).expect("room");
         let fw = session.state("fw");
         let mut batch = session.batch();
-        for expected in [Some(b"one".to_vec()), None] {
-            batch.push(&fw, "x");
-            assert_eq!(kinds(batch.send()), [Ok(expected)]);
+        for (sequence, text) in [(1, "one"), (2, "two")] {
+            let reply = told(sequence, &[data(0, text.as_bytes()), taken(1)]);
+            kernel.send(&reply).expect("room");
+            batch.push(&fw, text);
+            assert_eq!(kinds(batch.send()), [Ok(Some(text.as_bytes().to_vec()))]);
+            assert_eq!(sent(&kernel).2, texts([text]));
         }
-        assert_eq!(sent(&kernel)[0].0, 1);
-        assert_eq!(sent(&kernel)[0].0, 2);
     }
 
     #[test]
-    fn datagrams_have_a_size_that_any_socket_sends() {
+    fn requests_have_a_size_that_any_socket_sends() {
         let (session, kernel) = Session::fake();
         let large = vec![b'x'; limits::DATA];
-        kernel
-            .send(&[data(1, b"1"), data(2, b"2")].concat())
-            .expect("room");
-        kernel
-            .send(&[data(3, b"3"), data(4, b"4")].concat())
-            .expect("room");
-        kernel.send(&data(5, b"5")).expect("room");
+        for (sequence, count) in [(1, 2), (2, 2), (3, 1)] {
+            kernel.send(&told(sequence, &[taken(count)])).expect("room");
+        }
         kernel.set_nonblocking(false).expect("a socket");
         // More than a socket pair queues.
-        let reading = std::thread::spawn(move || [(); 3].map(|()| sent(&kernel).len()));
-        let mut batch = session.batch();
-        let fw = session.state("fw");
-        for _ in 0..5 {
-            batch.push(&fw, &large);
+        let reading = thread::spawn(move || [(); 3].map(|()| sent(&kernel).2.len()));
+        let answers = session.state("fw").send_all(vec![large; 5]);
+        assert_eq!(reading.join().expect("no panic"), [2, 2, 1]);
+        assert_eq!(kinds(answers), vec![Ok(None); 5]);
+    }
+
+    #[test]
+    fn refusal_is_for_all_that_went_together() {
+        let (session, kernel) = Session::fake();
+        for datagram in [
+            // What is told of some of them stays.
+            told(9, &[data(0, b"late"), taken(3)]),
+            error(1, libc::ESHUTDOWN, &[]),
+            told(2, &[data(0, b"3"), taken(1)]),
+        ] {
+            kernel.send(&datagram).expect("room");
         }
-        let answers = batch.send();
-        let datagrams = reading.join().expect("no panic");
-        assert_eq!(datagrams, [2, 2, 1]);
-        let expected: Vec<_> = (1..=5)
-            .map(|n| Ok(Some(n.to_string().into_bytes())))
-            .collect();
-        assert_eq!(kinds(answers), expected);
+        let (fw, nat) = (session.state("fw"), session.state("nat"));
+        let mut batch = session.batch();
+        batch.push(&fw, "1").push(&fw, "2").push(&nat, "3");
+        assert_eq!(
+            kinds(batch.send()),
+            [
+                Err(ErrorKind::Closed),
+                Err(ErrorKind::Closed),
+                Ok(Some(b"3".to_vec()))
+            ]
+        );
     }
 
     #[test]
     fn failing_system_call_befalls_all_that_follow() {
         let (session, kernel) = Session::fake();
         drop(kernel);
-        let answers = session.state("fw").send_all(["1", "2", "3"]);
+        let (fw, nat) = (session.state("fw"), session.state("nat"));
+        let mut batch = session.batch();
+        batch.push(&fw, "1").push(&nat, "2").push(&fw, "3");
         let io = Err(ErrorKind::Io);
-        assert_eq!(kinds(answers), [io.clone(), io.clone(), io]);
+        assert_eq!(kinds(batch.send()), [io.clone(), io.clone(), io]);
     }
 
     #[test]
-    fn answers_that_make_no_sense_are_errors_of_their_messages() {
-        let (answers, _kernel) = answered(
-            4,
-            &[
-                reply(NlmF::empty(), 1, CMD, &[3, 0, 0, 0]),
-                [said(NlmF::empty(), 2, b"boom"), error(2, 0, &[])].concat(),
-                said(NlmF::MULTI, 3, b"boom"),
-                data(4, b"4"),
-            ],
-        );
-        let protocol = Err(ErrorKind::Protocol);
-        assert_eq!(
-            kinds(answers),
-            [
-                protocol.clone(),
-                protocol.clone(),
-                protocol,
-                Ok(Some(b"4".to_vec()))
-            ]
-        );
-    }
-
-    #[test]
-    fn pace_follows_the_time_that_messages_take() {
-        let mut pace = Pace(FIRST);
-        pace.adapt(10, Duration::from_micros(100));
-        assert_eq!(pace.0, 10_000);
-        pace.adapt(10, GOAL);
-        assert_eq!(pace.0, 10);
-        pace.adapt(1, Duration::from_secs(3));
-        assert_eq!(pace.0, 1);
-        pace.adapt(1, Duration::ZERO);
-        assert!(pace.0 > 10_000);
+    fn answers_that_make_no_sense_are_errors() {
+        for attrs in [
+            vec![],
+            vec![data(0, b"no count")],
+            vec![taken(0)],
+            vec![taken(4)],
+            vec![data(3, b"not asked"), taken(3)],
+            vec![attr(lunatik_attr::LUNATIK_A_ANSWER, &[]), taken(3)],
+            vec![answer(0, lunatik_attr::LUNATIK_A_ERRNO, b"?"), taken(3)],
+        ] {
+            let (answers, kernel) = answered(3, &[told(1, &attrs)]);
+            let answers = kinds(answers);
+            assert_eq!(answers[2], Err(ErrorKind::Protocol), "{attrs:?}");
+            sent(&kernel);
+            assert!(kernel.recv(&mut [0; 16]).is_err(), "{attrs:?} sent again");
+        }
     }
 }

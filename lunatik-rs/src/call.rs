@@ -132,7 +132,7 @@ pub(crate) fn run(
         cmd,
         Answer::Maybe,
         |request| {
-            state.put_id(request)?;
+            state.request_id().put(request)?;
             write(request)
         },
         |attrs| {

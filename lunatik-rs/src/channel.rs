@@ -6,8 +6,6 @@
 //! the ACK of every request that is answered by a reply: the reply ends it, and
 //! a request that succeeds with nothing to tell has simply no answer waiting.
 
-mod pipeline;
-
 use std::{
     collections::VecDeque,
     os::fd::{AsFd, BorrowedFd},
@@ -28,7 +26,7 @@ use crate::{
 /// own clients receive as much.
 const RECEIVE_BUFFER: usize = 128 << 10;
 /// Requests up to this size can be sent on any socket.
-const SEND_BUFFER: usize = 128 << 10;
+pub(crate) const SEND_BUFFER: usize = 128 << 10;
 /// `NLMSGERR_ATTR_MISS_TYPE` of linux/netlink.h: the attribute that is missing.
 const NLMSGERR_ATTR_MISS_TYPE: u16 = 5;
 
@@ -59,21 +57,17 @@ pub(crate) struct Channel {
     sequence: u32,
     send: Vec<u8>,
     receive: Box<[u8]>,
-    /// How many requests may go in one datagram; `None` before the first do.
-    depth: Option<usize>,
     /// What came unasked while an answer was waited for, from the generic
     /// netlink header on; only on channels that expect it.
     unasked: Option<VecDeque<Vec<u8>>>,
 }
 
 /// How one message was understood.
-pub(crate) enum Step {
+enum Step {
     /// Not the end.
     More,
     End,
 }
-
-pub(crate) use pipeline::DATAGRAM;
 
 impl Channel {
     fn over(socket: Socket, family: u16) -> Self {
@@ -83,7 +77,6 @@ impl Channel {
             sequence: 0,
             send: Vec::new(),
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
-            depth: None,
             unasked: None,
         }
     }
@@ -107,11 +100,6 @@ impl Channel {
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-
-    /// The number that the kernel knows the family by.
-    pub(crate) fn family(&self) -> u16 {
-        self.family
     }
 
     fn next_sequence(&mut self) -> u32 {
@@ -155,7 +143,6 @@ impl Channel {
             Answer::Dump => NlmF::REQUEST | NlmF::DUMP,
         };
         let sequence = self.next_sequence();
-        self.send.clear();
         let mut request = Request::new(&mut self.send, self.family, flags, sequence, cmd);
         write(&mut request)?;
         request.finish()?;
@@ -170,7 +157,7 @@ impl Channel {
     }
 
     /// Whether the module that this channel spoke to is gone.
-    pub(crate) fn is_orphaned(&mut self) -> bool {
+    fn is_orphaned(&mut self) -> bool {
         let known = std::mem::replace(
             &mut self.family,
             libc::GENL_ID_CTRL.try_into().unwrap_or_default(),
@@ -262,14 +249,14 @@ impl Channel {
 
 /// Whether there is nothing of the kind, and no word about it. Lunatik says that
 /// there is no such state; the kernel that does not know the family says nothing.
-pub(crate) fn is_silent(error: &Error) -> bool {
+fn is_silent(error: &Error) -> bool {
     matches!(error, Error::Refused(refusal)
         if refusal.errno == libc::ENOENT && refusal.message.is_none())
 }
 
 /// What was lost is the answer: requests never fill the socket, so the kernel had
 /// no memory for it.
-pub(crate) fn unanswered(error: Error) -> Error {
+fn unanswered(error: Error) -> Error {
     match error {
         Error::Lost => Error::refuse(
             libc::ENOBUFS,
@@ -335,7 +322,7 @@ impl Exchange {
 
 /// Understands a message that is not the family's; the error is that of the
 /// request.
-pub(crate) fn control(message: Message<'_>, request: &[u8]) -> Result<Step> {
+fn control(message: Message<'_>, request: &[u8]) -> Result<Step> {
     match Nlmsg::from(message.kind) {
         Nlmsg::Noop => Ok(Step::More),
         Nlmsg::Error => match status(message.payload) {

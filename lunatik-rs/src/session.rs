@@ -169,8 +169,8 @@ impl Session {
         info.ok_or_else(|| missing("everything"))
     }
 
-    /// Starts a batch: data for any states of this session, many messages in one
-    /// system call.
+    /// Starts a batch: data for states of this session, many messages in one system
+    /// call.
     pub fn batch(&self) -> Batch {
         Batch::new(&self.0)
     }
@@ -352,17 +352,21 @@ pub(crate) fn put_string(request: &mut Request<'_>, attr: lunatik_attr, text: &s
 
 /// Adds TIMEOUT, in whole microseconds, up rather than down.
 pub(crate) fn put_timeout(request: &mut Request<'_>, timeout: Option<Duration>) -> Result<()> {
-    let Some(timeout) = timeout else {
-        return Ok(());
-    };
+    match timeout {
+        Some(timeout) => request.u32(lunatik_attr::LUNATIK_A_TIMEOUT, microseconds(timeout)?),
+        None => Ok(()),
+    }
+}
+
+/// As the kernel takes it.
+pub(crate) fn microseconds(timeout: Duration) -> Result<u32> {
     let microseconds = timeout.as_nanos().div_ceil(1000);
-    let microseconds = u32::try_from(microseconds).map_err(|_| {
+    u32::try_from(microseconds).map_err(|_| {
         Error::refuse(
             libc::ERANGE,
             format!("TIMEOUT is {microseconds} us, the limit is {}", u32::MAX),
         )
-    })?;
-    request.u32(lunatik_attr::LUNATIK_A_TIMEOUT, microseconds)
+    })
 }
 
 #[cfg(test)]

@@ -173,11 +173,6 @@ impl Socket {
             let _ = socket::setsockopt(self, RcvBuf, &size);
         }
     }
-
-    /// How many bytes may wait to be received, with the kernel's bookkeeping.
-    pub(crate) fn waiting(&self) -> usize {
-        socket::getsockopt(self, RcvBuf).unwrap_or_default()
-    }
 }
 
 impl AsFd for Socket {

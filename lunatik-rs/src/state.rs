@@ -269,8 +269,8 @@ impl State {
         &self.session
     }
 
-    pub(crate) fn put_id(&self, request: &mut Request<'_>) -> Result<()> {
-        self.id.put(request)
+    pub(crate) fn request_id(&self) -> &Id {
+        &self.id
     }
 }
 

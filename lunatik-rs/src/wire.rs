@@ -33,12 +33,10 @@ const fn align(length: usize) -> usize {
 /// A request that is being written.
 pub(crate) struct Request<'a> {
     buffer: &'a mut Vec<u8>,
-    /// Where it starts.
-    start: usize,
 }
 
 impl<'a> Request<'a> {
-    /// Starts a request behind what is in `buffer`: nothing, or other requests.
+    /// Starts a request in place of what is in `buffer`.
     pub(crate) fn new(
         buffer: &'a mut Vec<u8>,
         family: u16,
@@ -52,31 +50,22 @@ impl<'a> Request<'a> {
         header[8..12].copy_from_slice(&sequence.to_ne_bytes());
         header[16] = cmd.as_u8();
         header[17] = VERSION;
-        let start = buffer.len();
+        buffer.clear();
         buffer.extend_from_slice(&header);
-        Self { buffer, start }
+        Self { buffer }
     }
 
     /// Writes the length; the message is complete.
     pub(crate) fn finish(self) -> Result<()> {
-        let length = self.buffer.len() - self.start;
+        let length = self.buffer.len();
         let length = u32::try_from(length)
             .map_err(|_| Error::too_large("the request", length, u32::MAX as usize))?;
-        self.buffer[self.start..][..4].copy_from_slice(&length.to_ne_bytes());
+        self.buffer[..4].copy_from_slice(&length.to_ne_bytes());
         Ok(())
     }
 
     fn header(&mut self, kind: u16, payload: usize) -> Result<()> {
-        if payload > NLA_PAYLOAD_MAX {
-            return Err(Error::too_large("an attribute", payload, NLA_PAYLOAD_MAX));
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "checked above")]
-        let length = (NLA_HEADER + payload) as u16;
-        let mut header = [0; NLA_HEADER];
-        header[..2].copy_from_slice(&length.to_ne_bytes());
-        header[2..].copy_from_slice(&kind.to_ne_bytes());
-        self.buffer.extend_from_slice(&header);
-        Ok(())
+        put_header(self.buffer, kind, payload)
     }
 
     fn pad(&mut self) {
@@ -85,10 +74,12 @@ impl<'a> Request<'a> {
 
     /// An attribute with any bytes.
     pub(crate) fn bytes(&mut self, attr: lunatik_attr, payload: &[u8]) -> Result<()> {
-        self.header(attr.as_u16(), payload.len())?;
-        self.buffer.extend_from_slice(payload);
-        self.pad();
-        Ok(())
+        put_bytes(self.buffer, attr, payload)
+    }
+
+    /// Attributes that [`put_bytes`] made.
+    pub(crate) fn attributes(&mut self, attributes: &[u8]) {
+        self.buffer.extend_from_slice(attributes);
     }
 
     /// A NUL-terminated string, which must hold no NUL.
@@ -121,16 +112,25 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Numbers finished requests that follow each other, from `first` on.
-pub(crate) fn set_sequences(mut requests: &mut [u8], first: u32) {
-    for sequence in first.. {
-        let Some(length) = array(requests, 0) else {
-            return;
-        };
-        let length = u32::from_ne_bytes(length) as usize;
-        requests[8..12].copy_from_slice(&sequence.to_ne_bytes());
-        requests = &mut requests[length..];
+fn put_header(buffer: &mut Vec<u8>, kind: u16, payload: usize) -> Result<()> {
+    if payload > NLA_PAYLOAD_MAX {
+        return Err(Error::too_large("an attribute", payload, NLA_PAYLOAD_MAX));
     }
+    #[expect(clippy::cast_possible_truncation, reason = "checked above")]
+    let length = (NLA_HEADER + payload) as u16;
+    let mut header = [0; NLA_HEADER];
+    header[..2].copy_from_slice(&length.to_ne_bytes());
+    header[2..].copy_from_slice(&kind.to_ne_bytes());
+    buffer.extend_from_slice(&header);
+    Ok(())
+}
+
+/// Adds an attribute with any bytes to those in `buffer`.
+pub(crate) fn put_bytes(buffer: &mut Vec<u8>, attr: lunatik_attr, payload: &[u8]) -> Result<()> {
+    put_header(buffer, attr.as_u16(), payload.len())?;
+    buffer.extend_from_slice(payload);
+    buffer.resize(align(buffer.len()), 0);
+    Ok(())
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -342,25 +342,6 @@ mod tests {
         assert_eq!(message.flags, NlmF::REQUEST | NlmF::ACK);
         assert_eq!(message.sequence, 9);
         assert_eq!(bytes[16..], [2, 1, 0, 0]);
-    }
-
-    #[test]
-    fn requests_follow_each_other_in_one_buffer() {
-        let mut buffer = Vec::new();
-        for data in [&b"1"[..], b"", b"12345"] {
-            let cmd = lunatik_cmd::LUNATIK_CMD_SENDDATA;
-            let mut request = Request::new(&mut buffer, 31, NlmF::REQUEST, 0, cmd);
-            request
-                .bytes(lunatik_attr::LUNATIK_A_DATA, data)
-                .expect("fits");
-            request.finish().expect("fits");
-        }
-        set_sequences(&mut buffer, 7);
-        let messages: Vec<_> = Messages(&buffer)
-            .map(|message| message.expect("well-formed"))
-            .map(|message| (message.sequence, message.payload.len()))
-            .collect();
-        assert_eq!(messages, [(7, 12), (8, 8), (9, 16)]);
     }
 
     #[test]

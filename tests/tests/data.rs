@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Data to a state and from it.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use lunatik::{ErrorKind, limits};
-use lunatik_sys::LUNATIK_MESSAGE_MAX;
-use lunatik_tests::{Client, Netns, SOON, eventually, integer, lua, refused, string};
+use lunatik_sys::{LUNATIK_MESSAGE_MAX, lunatik_attr as A, lunatik_cmd as C};
+use lunatik_tests::{
+    Answer, Client, Message, Netns, SOON, attributes, eventually, integer, lua, refused, string,
+};
 use nix::{libc, sys::signal::Signal};
 
 const ECHO: &str = "require('lunatik').receive(function(data) return data end)";
@@ -451,16 +453,317 @@ fn large_errors_of_a_batch_are_told_apart() {
             Some(&b"fine"[..])
         );
     }
-    let error = answers[1].as_ref().expect_err("the script failed");
-    assert_eq!(error.kind(), ErrorKind::Script);
-    assert_eq!(error.lua(), alone.lua());
-    // The kernel has one answer at a time that is longer than a message.
-    let error = answers[3].as_ref().expect_err("the script failed");
-    assert_eq!(error.kind(), ErrorKind::Script);
-    assert_eq!(error.lua(), None);
-    assert!(
-        error.to_string().contains("earlier long reply"),
-        "{error:.100}"
-    );
+    for index in [1, 3] {
+        let error = answers[index].as_ref().expect_err("the script failed");
+        assert_eq!(error.kind(), ErrorKind::Script);
+        assert_eq!(error.lua(), alone.lua());
+    }
     assert_eq!(told(state.send_all(["ok"])), ["fine"]);
+}
+
+#[test]
+fn thousands_of_messages_are_each_run_once() {
+    let netns = Netns::new();
+    let state = netns.state("a");
+    lua(
+        &state,
+        "seen = {}
+         require('lunatik').receive(function(data)
+           local n = tonumber(data)
+           seen[#seen + 1] = n
+           if n % 100 == 7 then error('no ' .. n, 0) end
+           if n % 3 == 0 then return data end
+         end)",
+    );
+    let count = 10_000;
+    let before = state.description().expect("a description");
+    let answers = state.send_all((0..count).map(|n| n.to_string()));
+    assert_eq!(answers.len(), count);
+    for (n, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Err(error) => {
+                assert_eq!(n % 100, 7);
+                assert_eq!(error.to_string(), format!("no {n} (EREMOTEIO)"));
+                let traceback = error.lua().expect("a Lua error").traceback();
+                assert!(traceback.expect("a traceback").contains("'error'"));
+            }
+            Ok(Some(reply)) => {
+                assert!(n % 100 != 7 && n % 3 == 0, "{n}");
+                assert_eq!(reply, n.to_string().into_bytes());
+            }
+            Ok(None) => assert!(n % 100 != 7 && n % 3 != 0, "{n}"),
+        }
+    }
+    // Each once, and in order.
+    let in_order = "for i = 1, #seen do if seen[i] ~= i - 1 then return i end end return #seen";
+    assert_eq!(integer(&state, in_order), 10_000);
+    let after = state.description().expect("a description");
+    assert_eq!(after.runs - before.runs, count as u64 + 1);
+    assert_eq!(after.errors - before.errors, 100);
+}
+
+#[test]
+fn each_message_of_a_batch_has_its_own_deadline() {
+    let netns = Netns::new();
+    let session = netns.session();
+    let state = netns.state("a");
+    lua(
+        &state,
+        "n = 0
+         require('lunatik').receive(function(data)
+           n = n + 1
+           while data == 'loop' do pcall(function() while true do end end) end
+           return tostring(n)
+         end)",
+    );
+    let state = session.state("a");
+    let mut batch = session.batch();
+    for timeout in [3, 30, 0, 3, 60, 1, 0] {
+        let (data, timeout) = match timeout {
+            0 => ("quick", 1000),
+            timeout => ("loop", timeout),
+        };
+        batch.push_within(&state, data, Duration::from_millis(timeout));
+    }
+    // Much more than 100 ms in all, of which none takes from another.
+    for _ in 0..8 {
+        batch.push_within(&state, "loop", Duration::from_millis(40));
+        batch.push_within(&state, "quick", Duration::from_millis(40));
+    }
+    let answers = told(batch.send());
+    let first = ["ETIME", "ETIME", "3", "ETIME", "ETIME", "ETIME", "7"];
+    assert_eq!(answers[..7], first);
+    for (n, pair) in answers[7..].chunks(2).enumerate() {
+        assert_eq!(pair, ["ETIME".to_owned(), (9 + 2 * n).to_string()]);
+    }
+    let description = state.description().expect("a description");
+    assert_eq!(description.deadline_kills, 5 + 8);
+}
+
+#[test]
+fn a_batch_leaves_the_state_to_others() {
+    let netns = Netns::new();
+    let state = netns.state("a");
+    lua(
+        &state,
+        "n = 0
+         local function work() for i = 1, 100000 do end end
+         require('lunatik').receive(function() n = n + 1 for i = 1, 10 do work() end end)",
+    );
+    let other = netns.session();
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| state.send_all(vec![""; 200]));
+        let other = other.state("a");
+        let mut between = 0;
+        while !sending.is_finished() {
+            let n = integer(&other, "return n");
+            between += usize::from((1..200).contains(&n));
+        }
+        for answer in sending.join().expect("no panic") {
+            assert_eq!(answer.expect("received"), None);
+        }
+        assert!(between > 0, "nobody came between");
+    });
+    assert_eq!(integer(&state, "return n"), 200);
+}
+
+#[test]
+fn a_state_closes_in_the_middle_of_a_batch() {
+    let netns = Netns::new();
+    let state = netns.state("a");
+    let mut subscription = state.subscribe().expect("subscribes");
+    lua(
+        &state,
+        "local lunatik = require 'lunatik'
+         lunatik.receive(function(data)
+           lunatik.send(data)
+           for i = 1, 100000 do end
+           return data
+         end)",
+    );
+    let answers = thread::scope(|scope| {
+        let sending = scope.spawn(|| state.send_all((0..20_000).map(|n| n.to_string())));
+        let first = subscription.recv().expect("a message");
+        assert_eq!(first.data, b"0");
+        netns
+            .session()
+            .state("a")
+            .close_force()
+            .expect("closes while it runs");
+        sending.join().expect("no panic")
+    });
+    let begun = 1 + subscription.map_while(Result::ok).count();
+    let answered = answers.iter().take_while(|answer| answer.is_ok()).count();
+    for (n, answer) in answers[..answered].iter().enumerate() {
+        let reply = answer.as_ref().expect("received").as_deref();
+        assert_eq!(reply, Some(n.to_string().as_bytes()));
+    }
+    // What was under way was ended, and nothing begun after it.
+    assert!(answered >= begun - 1, "{answered} of {begun}");
+    let kinds: Vec<_> = answers[answered..]
+        .iter()
+        .map(|answer| answer.as_ref().expect_err("closed").kind())
+        .collect();
+    assert!(!kinds.is_empty());
+    let first = kinds[0];
+    assert!(
+        matches!(first, ErrorKind::Closed | ErrorKind::NoState),
+        "{first:?}"
+    );
+    assert!(kinds[1..].iter().all(|kind| *kind == ErrorKind::NoState));
+}
+
+#[test]
+fn a_batch_goes_on_after_every_kind_of_error() {
+    let netns = Netns::new();
+    let state = netns.state("a");
+    lua(
+        &state,
+        "local lunatik, n = require 'lunatik', 0
+         local function f() return f() + 1 end
+         kinds = {
+           memory = function() return ('x'):rep(1 << 30) end,
+           recursion = f,
+           type = function() return {} end,
+           long = function() return ('x'):rep(61441) end,
+           object = function() error(setmetatable({}, {__tostring = function() return 'o' end})) end,
+           caught = function() pcall(error, 'x') end,
+           caught_too = function() return tostring(select(2, pcall(error, 'x'))) end,
+           gone = function() lunatik.receive(nil) return 'last' end,
+         }
+         lunatik.receive(function(kind) n = n + 1 return (kinds[kind] or tostring)(n) end)",
+    );
+    let sent = [
+        "",
+        "memory",
+        "",
+        "recursion",
+        "",
+        "type",
+        "long",
+        "",
+        "object",
+        "caught",
+        "caught_too",
+        "gone",
+        "",
+        "",
+    ];
+    assert_eq!(
+        told(state.send_all(sent)),
+        [
+            "1",
+            "ENOMEM",
+            "3",
+            "ENOMEM",
+            "5",
+            "EREMOTEIO",
+            "EMSGSIZE",
+            "8",
+            "EREMOTEIO",
+            "nothing",
+            "x",
+            "last",
+            "ENOTCONN",
+            "ENOTCONN"
+        ]
+    );
+    // What is wrong with the whole is wrong with each.
+    let gone = netns.session();
+    assert_eq!(told(gone.state("gone").send_all(["", ""])), ["ENOENT"; 2]);
+}
+
+/// Of an answer: the message's number, what it is, and the payload.
+type Part = (u32, A, Vec<u8>);
+
+/// The answers in a reply, and how many messages were run.
+fn several(answer: &Answer) -> (Vec<Part>, Option<u32>) {
+    let mut taken = None;
+    let mut answers = Vec::new();
+    for reply in &answer.replies {
+        taken = reply.u32(A::LUNATIK_A_TAKEN).or(taken);
+        for (kind, nest) in &reply.attributes {
+            if *kind == A::LUNATIK_A_ANSWER.as_u16() {
+                let [index, what] = &attributes(nest)[..] else {
+                    panic!("{nest:?}");
+                };
+                assert_eq!(index.0, A::LUNATIK_A_INDEX.as_u16());
+                let index = u32::from_ne_bytes(index.1[..].try_into().expect("4 bytes"));
+                answers.push((index, A::from(what.0), what.1.clone()));
+            }
+        }
+    }
+    (answers, taken)
+}
+
+/// A request with these messages.
+fn request(messages: &[&[u8]]) -> Message {
+    let add = |request: Message, data: &&[u8]| request.attr(A::LUNATIK_A_MESSAGE, data);
+    messages
+        .iter()
+        .fold(Message::new(C::LUNATIK_CMD_SENDDATA).name("a"), add)
+}
+
+#[test]
+fn a_request_has_many_messages() {
+    let netns = Netns::new();
+    let state = netns.state("a");
+    let mut raw = netns.raw();
+    lua(
+        &state,
+        "n = 0 require('lunatik').receive(function(d)
+           n = n + 1
+           if d == 'x' then error('bad', 0) end
+           if d ~= '' then return d end
+         end)",
+    );
+    let answer = raw.request(&request(&[b"one", b"", b"x", b"\0"]));
+    assert_eq!(answer.errno, 0, "{answer:?}");
+    let (answers, taken) = several(&answer);
+    assert_eq!(taken, Some(4));
+    let what: Vec<_> = answers
+        .iter()
+        .map(|(index, kind, _)| (*index, *kind))
+        .collect();
+    assert_eq!(
+        what,
+        [
+            (0, A::LUNATIK_A_DATA),
+            (2, A::LUNATIK_A_ERROR),
+            (2, A::LUNATIK_A_TRACEBACK),
+            (2, A::LUNATIK_A_ERRNO),
+            (3, A::LUNATIK_A_DATA),
+        ]
+    );
+    assert_eq!(answers[0].2, b"one");
+    assert_eq!(answers[1].2, b"bad");
+    assert_eq!(answers[3].2, (libc::EREMOTEIO as u32).to_ne_bytes());
+    assert_eq!(answers[4].2, b"\0");
+    // One alone has a reply, too, with nothing but the count.
+    let answer = raw.request(&request(&[b""]));
+    assert_eq!((answer.errno, several(&answer)), (0, (vec![], Some(1))));
+    assert_eq!(integer(&state, "return n"), 5);
+
+    // Nothing is run of what is refused.
+    let with_data = request(&[b"1"]).attr(A::LUNATIK_A_DATA, b"2");
+    let data = vec![b'x'; limits::DATA + 1];
+    let too_long = request(&[b"1", &data, b"3"]);
+    for (request, errno, attribute) in [
+        (with_data, libc::EINVAL, A::LUNATIK_A_DATA),
+        (too_long, libc::EMSGSIZE, A::LUNATIK_A_MESSAGE),
+    ] {
+        let answer = raw.request(&request);
+        assert_eq!(answer.errno, errno, "{answer:?}");
+        assert_eq!(answer.attribute, Some(attribute.as_u16()), "{answer:?}");
+        assert!(answer.text.is_some() && answer.replies.is_empty());
+    }
+    assert_eq!(integer(&state, "return n"), 5);
+
+    // A reply is never much longer than a message: what would make it so waits.
+    let large = vec![b'y'; 30_000];
+    let answer = raw.request(&request(&[&large, &large, &large, &large]));
+    assert_eq!(answer.errno, 0);
+    let (answers, taken) = several(&answer);
+    assert_eq!((answers.len(), taken), (3, Some(3)));
+    assert_eq!(integer(&state, "return n"), 8);
 }

@@ -351,8 +351,8 @@ fn memory_is_charged_to_the_cgroup_of_who_runs_the_script() {
     assert!(events.contains("oom_kill 0"), "{events}");
 }
 
-/// What goes together has the longest deadline together, and what it was too late
-/// for is sent again.
+/// What goes together has the longest deadline together, so what is not run soon is
+/// sent again.
 #[test]
 fn a_batch_that_takes_long_is_run_to_its_end() {
     const COUNT: i64 = 60;
@@ -370,30 +370,20 @@ fn a_batch_that_takes_long_is_run_to_its_end() {
            return data
          end)",
     );
-    // 16 messages that go together at first take longer than the deadline.
+    // All of them take longer than the deadline, some of them less.
     let begin = Instant::now();
     lua(&state, "work(100000)");
-    let loops = 100_000 * 80_000 / begin.elapsed().as_micros().max(1);
+    let loops = 100_000 * 30_000 / begin.elapsed().as_micros().max(1);
     lua(&state, &format!("loops = {loops}"));
 
     let begin = Instant::now();
     let answers = state.send_all((0..COUNT).map(|n| n.to_string()));
     let elapsed = begin.elapsed();
     assert!(elapsed > Duration::from_millis(600), "{elapsed:?}");
-    let mut late = 0;
     for (n, answer) in answers.into_iter().enumerate() {
-        match answer {
-            Ok(reply) => assert_eq!(reply, Some(n.to_string().into_bytes())),
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Deadline, "{n}: {error}");
-                // It has run.
-                assert!(error.lua().is_some(), "{n}: {error}");
-                late += 1;
-            }
-        }
+        let reply = answer.unwrap_or_else(|error| panic!("{n}: {error}"));
+        assert_eq!(reply, Some(n.to_string().into_bytes()));
     }
-    // The first system call is too long, those that follow know better.
-    assert!((1..COUNT / 10).contains(&late), "{late}");
     drop(longest);
     holds(
         &state,
