@@ -125,6 +125,12 @@ impl Case {
         self
     }
 
+    /// What the ratio to the baseline should be at least.
+    pub(crate) fn at_least(mut self, limit: f64) -> Self {
+        self.sides().target = Some(Target::AtLeast(limit));
+        self
+    }
+
     /// Where the case is measured, if not on one CPU, both by counted instructions and by the clock.
     pub(crate) fn on(mut self, machines: &'static [Machine]) -> Self {
         self.machines = machines;

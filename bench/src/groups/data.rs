@@ -18,8 +18,16 @@ pub(crate) fn cases() -> Vec<Case> {
             Case::rate(GROUP, up(format!("up, {name}"), size)).against(netlink::side(size, BURST)),
             Case::rate(GROUP, down(format!("down one by one, {name}"), size))
                 .against(netlink::side(size, BURST)),
+            Case::rate(GROUP, pipelined(format!("pipelined, {name}"), size))
+                .against(netlink::side(size, BURST)),
         ]);
     }
+    let size = 64;
+    cases.push(
+        Case::rate(GROUP, pipelined("pipelined, 64 B".to_owned(), size))
+            .against(down("down one by one, 64 B".to_owned(), size))
+            .at_least(5.0),
+    );
     cases
 }
 
@@ -56,4 +64,23 @@ fn down(name: String, size: usize) -> Side {
             Ok(())
         }))
     })
+}
+
+/// To a script's receiver, as a batch.
+fn pipelined(name: String, size: usize) -> Side {
+    let setup = move || -> Result<Operation> {
+        let state = states::state("require 'lunatik'.receive(function() end)")?;
+        let mut batch = state.session().batch();
+        let data = vec![b'x'; size];
+        Ok(each(move || {
+            for _ in 0..BURST {
+                batch.push(&state, &data);
+            }
+            for answer in batch.send() {
+                ensure!(answer?.is_none(), "an answer");
+            }
+            Ok(())
+        }))
+    };
+    Side::new(name, setup).things(BURST)
 }
