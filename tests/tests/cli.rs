@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lunatik::State;
 use lunatik_tests::{Client, Netns, SOON, eventually, lua, run, sh};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -194,6 +195,52 @@ fn list_and_show() {
     netns.ctl(&["status"]).success();
 }
 
+/// Each line is a message.
+fn lines(netns: &Netns, state: &State) {
+    lua(
+        state,
+        "n = 0 lunatik.receive(function(line)
+           n = n + 1
+           if line == 'bad' then error('no good', 0) end
+           return line ~= 'none' and n .. line or nil
+         end)",
+    );
+    let send = |options: &[&str], input: &[u8]| {
+        let arguments = [options, &["senddata", "a", "--lines", "-"]].concat();
+        netns.ctl_with(&arguments, input)
+    };
+    assert_eq!(send(&[], b"a\n\nnone\nb").success(), "1a\n2\n4b\n");
+    assert_eq!(send(&["-j"], b"none\na\n").success(), "null\n\"6a\"\n");
+    assert_eq!(send(&[], b"").success(), "");
+    assert_eq!(
+        netns.ctl(&["senddata", "a", "--lines", "x\ny"]).success(),
+        "7x\n8y\n"
+    );
+    let output = send(&[], b"a\nbad\nb\n");
+    let told = output.failure(1);
+    assert!(told.contains("a: line 2: no good (EREMOTEIO)"), "{told}");
+    assert!(told.contains("a: 1 of 3 lines failed"), "{told}");
+    assert_eq!(output.stdout, "9a\n11b\n");
+    // Many, of which none is lost.
+    let many: Vec<_> = (0..20_000).map(|n| format!("{n:x}")).collect();
+    let many = many.join("\n") + "\n";
+    lua(state, "lunatik.receive(function(line) return line end)");
+    assert_eq!(send(&[], many.as_bytes()).success(), many);
+    // What is too long ends it, after all before it.
+    let mut input = b"first\n".to_vec();
+    input.extend(vec![b'x'; 61_441]);
+    let output = send(&[], &input);
+    let told = output.failure(1);
+    assert!(
+        told.contains("line 2") && told.contains("EMSGSIZE"),
+        "{told}"
+    );
+    assert_eq!(output.stdout, "first\n");
+    let output = netns.ctl_with(&["senddata", "--lines", "nosuch", "-"], b"1\n2\n");
+    assert_eq!(output.failure(5).lines().count(), 1, "{output:?}");
+    lua(state, "lunatik.receive(function() end)");
+}
+
 #[test]
 fn data() {
     let netns = Netns::new();
@@ -213,6 +260,7 @@ fn data() {
     lua(&state, "lunatik.receive(function() end)");
     assert_eq!(netns.ctl(&["senddata", "a", "x"]).success(), "");
     assert_eq!(netns.ctl(&["-j", "senddata", "a", "x"]).json(), json!(null));
+    lines(&netns, &state);
     let output = netns.ctl_with(&["senddata", "a", "-"], &vec![b'x'; 61_441]);
     assert!(output.failure(1).contains("EMSGSIZE"));
     let output = netns.ctl(&["receive", "a", "--timeout", "50ms"]);
