@@ -132,8 +132,8 @@ unsigned int get_random_u32(void);
 #define LUAI_DDEC(dec)		LUAI_FUNC dec
 #define LUAI_DDEF
 
-/* Computed gotos become retpolines and objtool does not follow them. */
-#define LUA_USE_JUMPTABLE	0
+/* Includes ljumptab.h, which is ours: no computed gotos. */
+#define LUA_USE_JUMPTABLE	1
 
 /* A global declaration is the one word of Lua 5.5 that old scripts may use. */
 #define LUA_COMPAT_GLOBAL	1

@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 use cargo_metadata::MetadataCommand;
 use walkdir::WalkDir;
 
-/// Lua's own configuration, which ours at `kmod/lua/luaconf.h` replaces.
-const REPLACED: &str = "luaconf.h";
+/// Lua's own headers that ours of the same name in `kmod/lua/` replace: its configuration, and its interpreter's jumps.
+const REPLACED: &[&str] = &["luaconf.h", "ljumptab.h"];
 
 /// Makes `folder` hold `Kbuild`, `kmod/` and, in `kmod/lua/src/`, Lua: what is the same stays untouched, so that
 /// only changes are built anew, and sources that are gone are removed. Tells whether something changed.
@@ -72,7 +72,7 @@ fn sources(workspace: &Path, lua: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
     {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default();
-        if is_source(&path) && name != REPLACED {
+        if is_source(&path) && !REPLACED.iter().any(|&replaced| name == replaced) {
             sources.insert(Path::new("kmod/lua/src").join(name), path.clone());
         }
     }
