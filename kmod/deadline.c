@@ -225,8 +225,8 @@ int lunatik_closethread(lua_State *L, lua_State *from)
 	return status;
 }
 
-/* memchr() for string.find, whose search has no lua_State at hand. */
-const void *lunatik_memchr(const void *s, int c, size_t n)
+/* For string.find, whose search has no lua_State at hand. */
+void lunatik_poll_running(void)
 {
 	struct lunatik_deadline *deadline;
 	lua_State *L = NULL;
@@ -241,5 +241,4 @@ const void *lunatik_memchr(const void *s, int c, size_t n)
 	preempt_enable();
 	if (L)
 		lunatik_attend(L);
-	return memchr(s, c, n);
 }

@@ -86,8 +86,8 @@ static inline void lunatik_match_step(struct lua_State *L)
 		lunatik_match_attend(L);
 }
 
-/* memchr() for a search without a lua_State at hand: may raise. */
-const void *lunatik_memchr(const void *s, int c, unsigned long n);
+/* lunatik_poll() without a lua_State at hand, which takes longer. */
+void lunatik_poll_running(void);
 
 /*
  * Takes message handlers away from the errors up to the next pcall, for a

@@ -71,10 +71,28 @@ static inline void lunatik_addstring(luaL_Buffer *buffer, const char *s)
 }
 #define luaL_addstring		lunatik_addstring
 
-/* string.find(s, plain text): no lua_State in scope */
-#if LUNATIK_TIMED
-#define memchr(s, c, n)		((void *)lunatik_memchr(s, c, n))
-#endif
+/*
+ * string.find(s, plain text): no lua_State in scope. The kernel's memchr() goes
+ * byte by byte; it gets the word that has the byte, or the rest.
+ */
+static inline void *lunatik_memchr(const char *s, int c, size_t n)
+{
+	const unsigned long ones = ~0UL / 255, sought = ones * (unsigned char)c;
+
+	if (LUNATIK_TIMED)
+		lunatik_poll_running();
+	for (; n >= sizeof(ones); s += sizeof(ones), n -= sizeof(ones)) {
+		unsigned long word;
+
+		__builtin_memcpy(&word, s, sizeof(word));
+		word ^= sought;
+		/* Is a byte 0? */
+		if ((word - ones) & ~word & ones << 7)
+			break;
+	}
+	return memchr(s, c, n);
+}
+#define memchr			lunatik_memchr
 
 /* string.format("%f"), string.pack("d"), string.unpack("d") */
 #undef lua_pushnumber
