@@ -3,17 +3,15 @@
 #include <net/net_namespace.h>
 #include <uapi/linux/lunatik.h>
 
+#include "../lua/registry.h"
 #include "../netns.h"
 #include "../session.h"
 #include "../state.h"
 #include "lib.h"
 
-/* Its address is the receiver's key in the registry. */
-static const char receiver;
-
 bool lunatik_lib_push_receiver(lua_State *L)
 {
-	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &receiver) == LUA_TFUNCTION)
+	if (lua_rawgeti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_RECEIVER) == LUA_TFUNCTION)
 		return true;
 	lua_pop(L, 1);
 	return false;
@@ -25,7 +23,7 @@ static int lunatik_receive(lua_State *L)
 
 	luaL_argexpected(L, type == LUA_TFUNCTION || type == LUA_TNIL, 1, "function or nil");
 	lua_settop(L, 1);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &receiver);
+	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_RECEIVER);
 	return 0;
 }
 

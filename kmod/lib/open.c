@@ -5,6 +5,7 @@
 
 #include "../lua/chunk.h"
 #include "../lua/image.h"
+#include "../lua/registry.h"
 #include "../netns.h"
 #include "../state.h"
 #include "lib.h"
@@ -42,6 +43,9 @@ static int open_all(lua_State *L)
 
 	lunatik_cstack_open(L);
 	lunatik_chunk_open(L);
+	/* A place in the registry's array */
+	lua_pushboolean(L, false);
+	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_RECEIVER);
 	for (i = 0; i < ARRAY_SIZE(libraries); i++) {
 		luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
 		lua_pop(L, 1);

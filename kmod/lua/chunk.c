@@ -18,11 +18,10 @@
 
 #include "chunk.h"
 #include "load.h"
+#include "registry.h"
 
 /* Longer ones take longer to look up, and memory for their text. */
 #define LENGTH_MAX	1024
-
-static const char registry_key;
 
 /* The table is its own metatable. */
 void lunatik_chunk_open(lua_State *L)
@@ -32,7 +31,7 @@ void lunatik_chunk_open(lua_State *L)
 	lua_setfield(L, -2, "__mode");
 	lua_pushvalue(L, -1);
 	lua_setmetatable(L, -2);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_CHUNKS);
 }
 
 /* Arguments: the cache, code and function. */
@@ -79,7 +78,7 @@ int lunatik_chunk_load(lua_State *L, const char *code, size_t len, const char *n
 
 	if (len > LENGTH_MAX)
 		return lunatik_load_string(L, code, len, name, "t");
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_CHUNKS);
 	lua_pushlstring(L, code, len);
 	lua_pushvalue(L, -1);
 	lua_rawget(L, -3);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the module has in the registry, behind Lua's own, where an index is fastest. */
+#ifndef LUNATIK_REGISTRY_H
+#define LUNATIK_REGISTRY_H
+
+#include "lua.h"
+
+enum {
+	LUNATIK_RIDX_CHUNKS = LUA_RIDX_LAST + 1,	/* chunk.c's cache */
+	LUNATIK_RIDX_RECEIVER,				/* lunatik.receive()'s function, or nil */
+};
+
+#endif
