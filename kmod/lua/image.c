@@ -376,7 +376,8 @@ static bool put_blocks(struct lunatik_image *image, struct pair *pair, lua_State
 		return false;
 	image->memory = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	image->strings = kvzalloc(strings_size, GFP_KERNEL_ACCOUNT);
-	image->pointers = kvmalloc_array(POINTERS_MAX, sizeof(*image->pointers), GFP_KERNEL_ACCOUNT);
+	image->pointers = kvmalloc_array(POINTERS_MAX, sizeof(*image->pointers),
+					 GFP_KERNEL_ACCOUNT);
 	if (!image->memory || !image->strings || !image->pointers)
 		return false;
 	share_strings(image, &pair->a);
