@@ -24,9 +24,13 @@
  *   by STATE_NAME or by STATE_ID; exactly one of them.
  *
  * LUNATIK_CMD_NEWSTATE
- *   request: STATE_NAME, [MAX_ALLOC], [FLAGS: EPHEMERAL], [TIMEOUT]
+ *   request: STATE_NAME, [MAX_ALLOC], [FLAGS: EPHEMERAL, PERCPU], [TIMEOUT],
+ *            [CONTEXT]
  *   reply:   the description of the new state
- *   Makes a state and gives the sending socket a reference to it.
+ *   Makes a state and gives the sending socket a reference to it. PERCPU goes
+ *   with the context SOFTIRQ: the state then has a replica for each CPU, each
+ *   with MAX_ALLOC bytes. TIMEOUT is the deadline of what runs in the state's
+ *   context.
  *
  * LUNATIK_CMD_CLOSE
  *   request: state, [FLAGS: FORCE]
@@ -36,7 +40,9 @@
  * LUNATIK_CMD_DOSTRING
  *   request: state, CODE..., [CHUNK_NAME], [ARG...], [TIMEOUT]
  *   reply:   RESULT..., or ERROR and [TRACEBACK] before an error
- *   Compiles the CODE attributes, joined, and runs them with the ARGs as "...".
+ *   Compiles the CODE attributes, joined, and runs them with the ARGs as "...";
+ *   in a state of replicas in each of them. The results are those of the CPU
+ *   that took the request, unless one failed: then its ERROR.
  *
  * LUNATIK_CMD_GETSTATE
  *   request: state, [FLAGS: SUBSCRIBE], [SESSION]
@@ -90,7 +96,8 @@
  * LUNATIK_CMD_GETINFO
  *   request: nothing
  *   reply:   VERSION, LUA_VERSION, STATES, ALLOC, MAX_STATES, MAX_TOTAL_ALLOC,
- *            MAX_ALLOC, TIMEOUT, MAX_TIMEOUT
+ *            MAX_ALLOC, TIMEOUT, MAX_TIMEOUT, SOFTIRQ_TIMEOUT,
+ *            MAX_SOFTIRQ_TIMEOUT
  *   What this namespace uses, its quotas, and the ceilings for one state.
  *
  * Notifications (sequence number 0)
@@ -103,7 +110,12 @@
  * The description of a state
  *   STATE_NAME, STATE_ID, MAX_ALLOC, CURR_ALLOC, PEAK_ALLOC, CONTEXT, FLAGS,
  *   TIMEOUT, REFERENCES, SUBSCRIBERS, RUNS, ERRORS, DEADLINE_KILLS, RUN_TIME,
- *   CREATED
+ *   CREATED, REPLICAS, TIMERS, [HOOK...]
+ *   In a state of replicas the figures are the sums of theirs.
+ *
+ *   HOOK is a nest: HOOK_KIND, with NETFILTER also FAMILY, HOOK_NUMBER and
+ *   PRIORITY; ON_ERROR, CALLS, ERRORS, DEADLINE_KILLS, MISSED, RUN_TIME,
+ *   [VERDICT...]. VERDICT is a nest: VALUE, COUNT.
  *
  * Values: RESULT and ARG
  *   Each RESULT or ARG attribute is a nest with exactly one attribute of enum
@@ -151,6 +163,8 @@
 #define LUNATIK_MAX_ALLOC_MIN		32768	/* least MAX_ALLOC */
 #define LUNATIK_TABLE_DEPTH		8	/* tables within tables */
 #define LUNATIK_SUBSCRIBERS_MAX		1024	/* data channels of one state */
+#define LUNATIK_HOOKS_MAX		64	/* hooks of one state */
+#define LUNATIK_TIMERS_MAX		1024	/* timers of one replica that have yet to fire */
 
 /* Microseconds after which a request begins no further MESSAGE. */
 #define LUNATIK_BATCH_TIME		100000
@@ -215,6 +229,21 @@ enum lunatik_attr {
 	LUNATIK_A_ANSWER,		/* nest: INDEX and one more; may be repeated */
 	LUNATIK_A_INDEX,		/* u32, which MESSAGE, from 0 */
 	LUNATIK_A_TAKEN,		/* u32, MESSAGEs that have been run */
+	LUNATIK_A_SOFTIRQ_TIMEOUT,	/* u32, microseconds */
+	LUNATIK_A_MAX_SOFTIRQ_TIMEOUT,	/* u32, microseconds */
+	LUNATIK_A_REPLICAS,		/* u32 */
+	LUNATIK_A_TIMERS,		/* u32, that have yet to fire */
+	LUNATIK_A_HOOK,			/* nest, may be repeated */
+	LUNATIK_A_HOOK_KIND,		/* u32, enum lunatik_hook_kind */
+	LUNATIK_A_FAMILY,		/* u32, enum { NFPROTO_... } of linux/netfilter.h */
+	LUNATIK_A_HOOK_NUMBER,		/* u32, the family's, such as NF_INET_LOCAL_IN */
+	LUNATIK_A_PRIORITY,		/* s32, least first */
+	LUNATIK_A_ON_ERROR,		/* u32, enum lunatik_on_error */
+	LUNATIK_A_CALLS,		/* u64, packets that the hook's function was called for */
+	LUNATIK_A_MISSED,		/* u64, packets that it could not be called for */
+	LUNATIK_A_VERDICT,		/* nest: VALUE, COUNT; may be repeated */
+	LUNATIK_A_VALUE,		/* u32, a verdict as the kernel numbers it: NF_, XDP_ or TC_ACT_ */
+	LUNATIK_A_COUNT,		/* u64, packets that got it from the function */
 
 	__LUNATIK_A_MAX
 };
@@ -238,10 +267,24 @@ enum lunatik_flag {
 	LUNATIK_F_EPHEMERAL	= 1 << 0,	/* NEWSTATE: close with the last reference */
 	LUNATIK_F_FORCE		= 1 << 1,	/* CLOSE: whoever holds references */
 	LUNATIK_F_SUBSCRIBE	= 1 << 2,	/* GETSTATE: this socket is a data channel */
+	LUNATIK_F_PERCPU	= 1 << 3,	/* NEWSTATE: a replica for each CPU */
 };
 
 enum lunatik_context {
 	LUNATIK_CONTEXT_PROCESS,		/* may sleep */
+	LUNATIK_CONTEXT_SOFTIRQ,		/* may be bound to packets */
+};
+
+enum lunatik_hook_kind {
+	LUNATIK_HOOK_NETFILTER,
+	LUNATIK_HOOK_XDP,
+	LUNATIK_HOOK_TC,
+};
+
+/* What becomes of a packet whose function failed, or could not be called. */
+enum lunatik_on_error {
+	LUNATIK_ON_ERROR_NATIVE,		/* as if there were no hook */
+	LUNATIK_ON_ERROR_DROP,
 };
 
 #endif /* _UAPI_LINUX_LUNATIK_H */
