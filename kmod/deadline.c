@@ -3,6 +3,7 @@
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
 #include <linux/string.h>
 #include <linux/ktime.h>
 
@@ -81,7 +82,7 @@ void lunatik_attend(lua_State *L)
 	/* From here on any error will do, and one without memory may come first. */
 	lunatik_shed_handlers(L);
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
-	if (lunatik_run_ended(L) || lunatik_stack_left() < LUNATIK_STACK_KERNEL) {
+	if (lunatik_run_ended(L) || lunatik_stack_left(guard) < LUNATIK_STACK_KERNEL) {
 		lua_pushliteral(L, "run ended");
 	} else {
 		push_reason(L, deadline, why);
@@ -146,6 +147,7 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	unsigned long stack = (unsigned long)end_of_stack(current);
 	struct lunatik_guard *guard = &deadline->guard;
 
+	guard->stack_end = stack;
 	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
 	guard->stack_text = stack + LUNATIK_STACK_TEXT;
 	guard->stack_handler = stack + LUNATIK_STACK_HANDLER;
@@ -189,6 +191,7 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 		preempt_enable();
 		migrate_enable();
 	}
+	deadline->guard.stack_end = 0;
 	deadline->guard.stack_soft = 0;
 	deadline->guard.stack_hard = 0;
 }

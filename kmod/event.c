@@ -16,12 +16,13 @@ static bool anyone_listens(const struct lunatik_state *state, unsigned int group
 }
 
 /* A message that names the state, with room for `more` bytes of attributes. */
-static struct sk_buff *begin(const struct lunatik_state *state, u8 cmd, size_t more, void **head)
+static struct sk_buff *begin(const struct lunatik_state *state, u8 cmd, size_t more, gfp_t gfp,
+			     void **head)
 {
 	struct sk_buff *skb;
 
 	skb = genlmsg_new(nla_total_size(sizeof(state->name)) + nla_total_size(sizeof(u32)) + more,
-			  lunatik_gfp());
+			  gfp);
 	if (!skb)
 		return NULL;
 	*head = genlmsg_put(skb, 0, 0, &lunatik_family, 0, cmd);
@@ -34,10 +35,10 @@ static struct sk_buff *begin(const struct lunatik_state *state, u8 cmd, size_t m
 }
 
 static void send(const struct lunatik_state *state, struct sk_buff *skb, void *head,
-		 unsigned int group)
+		 unsigned int group, gfp_t gfp)
 {
 	genlmsg_end(skb, head);
-	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, group, lunatik_gfp());
+	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, group, gfp);
 }
 
 void lunatik_event_created(const struct lunatik_state *state)
@@ -47,9 +48,9 @@ void lunatik_event_created(const struct lunatik_state *state)
 
 	if (!anyone_listens(state, LUNATIK_GROUP_EVENTS))
 		return;
-	skb = begin(state, LUNATIK_CMD_STATE_CREATED_NTF, 0, &head);
+	skb = begin(state, LUNATIK_CMD_STATE_CREATED_NTF, 0, LUNATIK_GFP_KERNEL, &head);
 	if (skb)
-		send(state, skb, head, LUNATIK_GROUP_EVENTS);
+		send(state, skb, head, LUNATIK_GROUP_EVENTS, LUNATIK_GFP_KERNEL);
 }
 
 void lunatik_event_closed(struct lunatik_state *state)
@@ -59,18 +60,19 @@ void lunatik_event_closed(struct lunatik_state *state)
 
 	if (!READ_ONCE(state->nsubscribers) && !anyone_listens(state, LUNATIK_GROUP_EVENTS))
 		return;
-	skb = begin(state, LUNATIK_CMD_STATE_CLOSED_NTF, 0, &head);
+	skb = begin(state, LUNATIK_CMD_STATE_CLOSED_NTF, 0, LUNATIK_GFP_KERNEL, &head);
 	if (!skb)
 		return;
 	genlmsg_end(skb, head);
 	lunatik_session_send(state, skb);
 	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, LUNATIK_GROUP_EVENTS,
-				lunatik_gfp());
+				LUNATIK_GFP_KERNEL);
 }
 
-void lunatik_event_failed(const struct lunatik_state *state, int error, const char *message,
-			  size_t len)
+void lunatik_event_failed(const struct lunatik_state *state, const struct lunatik_guard *guard,
+			  int error, const char *message, size_t len)
 {
+	gfp_t gfp = lunatik_gfp(guard);
 	struct sk_buff *skb;
 	void *head;
 
@@ -79,7 +81,7 @@ void lunatik_event_failed(const struct lunatik_state *state, int error, const ch
 	if (len > LUNATIK_STRING_MAX)
 		len = 0;
 	skb = begin(state, LUNATIK_CMD_STATE_FAILED_NTF,
-		    nla_total_size(sizeof(u32)) + nla_total_size(len), &head);
+		    nla_total_size(sizeof(u32)) + nla_total_size(len), gfp, &head);
 	if (!skb)
 		return;
 	if (nla_put_u32(skb, LUNATIK_A_ERRNO, error) ||
@@ -87,23 +89,25 @@ void lunatik_event_failed(const struct lunatik_state *state, int error, const ch
 		kfree_skb(skb);
 		return;
 	}
-	send(state, skb, head, LUNATIK_GROUP_EVENTS);
+	send(state, skb, head, LUNATIK_GROUP_EVENTS, gfp);
 }
 
-void lunatik_event_log(const struct lunatik_state *state, const struct lunatik_log_line *line)
+void lunatik_event_log(const struct lunatik_state *state, const struct lunatik_guard *guard,
+		       const struct lunatik_log_line *line)
 {
+	gfp_t gfp = lunatik_gfp(guard);
 	struct sk_buff *skb;
 	void *head;
 
 	if (!anyone_listens(state, LUNATIK_GROUP_LOG))
 		return;
 	skb = begin(state, LUNATIK_CMD_LOG_NTF,
-		    2 * nla_total_size(sizeof(u64)) + nla_total_size(line->len), &head);
+		    2 * nla_total_size(sizeof(u64)) + nla_total_size(line->len), gfp, &head);
 	if (!skb)
 		return;
 	if (lunatik_log_put(skb, line)) {
 		kfree_skb(skb);
 		return;
 	}
-	send(state, skb, head, LUNATIK_GROUP_LOG);
+	send(state, skb, head, LUNATIK_GROUP_LOG, gfp);
 }

@@ -58,10 +58,12 @@ static void trim(struct lunatik_heap *heap)
 			kvfree(take_kept(heap, class));
 }
 
-void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet, u32 max)
+void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet,
+		       const struct lunatik_guard *guard, u32 max)
 {
 	memset(heap, 0, sizeof(*heap));
 	heap->lnet = lnet;
+	heap->guard = guard;
 	heap->max = max;
 }
 
@@ -159,9 +161,9 @@ static __always_inline bool keep(struct lunatik_heap *heap, void *block, unsigne
 
 static void *alloc(struct lunatik_heap *heap, size_t size)
 {
-	gfp_t gfp = lunatik_gfp();
+	gfp_t gfp = lunatik_gfp(heap->guard);
 
-	heap->lacked_stack = lunatik_stack_left() < LUNATIK_STACK_ALLOC;
+	heap->lacked_stack = lunatik_stack_left(heap->guard) < LUNATIK_STACK_ALLOC;
 	if (unlikely(heap->lacked_stack))
 		return NULL;
 	if (KEEPS && size <= SMALL_MAX)

@@ -4,6 +4,7 @@
 
 #include <linux/types.h>
 
+struct lunatik_guard;
 struct lunatik_net;
 
 /* Memory moves between a namespace's account and a state's in such steps. */
@@ -13,11 +14,12 @@ struct lunatik_net;
 #define LUNATIK_HEAP_CLASSES	10
 
 /*
- * The memory of one state. Changed by whoever runs the state or makes or frees
- * it, so never by two at once; read by anyone.
+ * The memory of one replica. Changed by whoever runs the replica or makes or
+ * frees it, so never by two at once; read by anyone.
  */
 struct lunatik_heap {
 	struct lunatik_net *lnet;
+	const struct lunatik_guard *guard;	/* of who allocates */
 	u32 max;	/* bytes; held never exceeds it */
 	u32 held;	/* bytes in use or kept for use */
 	u32 kept;	/* bytes of those in `free` */
@@ -34,14 +36,15 @@ struct lunatik_heap {
 	void *free[LUNATIK_HEAP_CLASSES];	/* freed small blocks, by class */
 };
 
-void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet, u32 max);
+void lunatik_heap_init(struct lunatik_heap *heap, struct lunatik_net *lnet,
+		       const struct lunatik_guard *guard, u32 max);
 void lunatik_heap_uninit(struct lunatik_heap *heap);
 
 /* Counts memory that is not allocated here; false when it would exceed a limit. */
 bool lunatik_heap_charge(struct lunatik_heap *heap, size_t size);
 void lunatik_heap_uncharge(struct lunatik_heap *heap, size_t size);
 
-/* May sleep. NULL when the state's cap, the namespace's quota or memory is used up. */
+/* Sleeps only where the guard allows. NULL when the state's cap, the namespace's quota or memory is used up. */
 void *lunatik_heap_alloc(struct lunatik_heap *heap, size_t size);
 void lunatik_heap_free(struct lunatik_heap *heap, void *ptr, size_t size);
 

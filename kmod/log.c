@@ -18,55 +18,64 @@ void lunatik_log_init(struct lunatik_log *log)
 	spin_lock_init(&log->lock);
 	INIT_LIST_HEAD(&log->lines);
 	log->last = 0;
-	log->bytes = 0;
 }
 
-static bool drop_oldest(struct lunatik_log *log, struct lunatik_heap *heap)
+void lunatik_log_share_init(struct lunatik_log_share *share)
+{
+	INIT_LIST_HEAD(&share->lines);
+	share->bytes = 0;
+}
+
+static bool drop_oldest(struct lunatik_log_share *share, struct lunatik_log *log,
+			struct lunatik_heap *heap)
 {
 	struct lunatik_log_line *line;
 
-	spin_lock_bh(&log->lock);
-	line = list_first_entry_or_null(&log->lines, struct lunatik_log_line, list);
-	if (line) {
-		list_del(&line->list);
-		log->bytes -= line_size(line->len);
-	}
-	spin_unlock_bh(&log->lock);
+	line = list_first_entry_or_null(&share->lines, struct lunatik_log_line, own);
 	if (!line)
 		return false;
+	list_del(&line->own);
+	share->bytes -= line_size(line->len);
+	spin_lock_bh(&log->lock);
+	list_del(&line->list);
+	spin_unlock_bh(&log->lock);
 	lunatik_heap_free(heap, line, line_size(line->len));
 	return true;
 }
 
-void lunatik_log_free(struct lunatik_log *log, struct lunatik_heap *heap)
+void lunatik_log_share_free(struct lunatik_log_share *share, struct lunatik_log *log,
+			    struct lunatik_heap *heap)
 {
-	while (drop_oldest(log, heap))
+	while (drop_oldest(share, log, heap))
 		;
 }
 
-const struct lunatik_log_line *lunatik_log_add(struct lunatik_log *log, struct lunatik_heap *heap,
+const struct lunatik_log_line *lunatik_log_add(struct lunatik_log *log,
+					       struct lunatik_log_share *share,
+					       struct lunatik_heap *heap,
 					       const char *text, size_t len)
 {
 	u32 limit = min(LUNATIK_LOG_BYTES, heap->max / 4);
 	size_t size = line_size(len);
 	struct lunatik_log_line *line;
 
-	while (log->bytes + size > limit && drop_oldest(log, heap))
+	while (share->bytes + size > limit && drop_oldest(share, log, heap))
 		;
-	/* Old lines make room for new ones when the state has no other. */
+	/* Old lines make room for new ones when there is no other. */
 	do
 		line = lunatik_heap_alloc(heap, size);
-	while (!line && drop_oldest(log, heap));
+	while (!line && drop_oldest(share, log, heap));
 	if (!line)
 		return NULL;
 
 	line->time = ktime_get_real_ns();
 	line->len = len;
 	memcpy(line->text, text, len);
+	list_add_tail(&line->own, &share->lines);
+	share->bytes += size;
 	spin_lock_bh(&log->lock);
 	line->sequence = ++log->last;
 	list_add_tail(&line->list, &log->lines);
-	log->bytes += size;
 	spin_unlock_bh(&log->lock);
 	return line;
 }

@@ -213,23 +213,48 @@ static int put_u64(struct sk_buff *skb, int type, u64 value)
 	return nla_put(skb, type, sizeof(value), &value);
 }
 
+/* Of all replicas */
+struct figures {
+	u64 held, peak;		/* bytes */
+	u64 runs, errors, deadline_kills;
+	u64 run_time;		/* ns */
+};
+
 /* The figures of a state that runs are as of some moment, not all of the same one. */
+static struct figures figures_of(const struct lunatik_state *state)
+{
+	const struct lunatik_replica *replica;
+	struct figures sum = {};
+
+	for (replica = state->replicas; replica < state->replicas + state->nreplicas; replica++) {
+		sum.held += READ_ONCE(replica->heap.held);
+		sum.peak += READ_ONCE(replica->heap.peak);
+		sum.runs += READ_ONCE(replica->runs);
+		sum.errors += READ_ONCE(replica->errors);
+		sum.deadline_kills += READ_ONCE(replica->deadline_kills);
+		sum.run_time += READ_ONCE(replica->run_time);
+	}
+	return sum;
+}
+
 static int put_description(struct sk_buff *skb, struct lunatik_state *state)
 {
+	struct figures sum = figures_of(state);
+
 	if (nla_put_string(skb, LUNATIK_A_STATE_NAME, state->name) ||
 	    nla_put_u32(skb, LUNATIK_A_STATE_ID, state->id) ||
-	    nla_put_u32(skb, LUNATIK_A_MAX_ALLOC, state->heap.max) ||
-	    nla_put_u32(skb, LUNATIK_A_CURR_ALLOC, READ_ONCE(state->heap.held)) ||
-	    nla_put_u32(skb, LUNATIK_A_PEAK_ALLOC, READ_ONCE(state->heap.peak)) ||
+	    nla_put_u32(skb, LUNATIK_A_MAX_ALLOC, state->max_alloc) ||
+	    nla_put_u32(skb, LUNATIK_A_CURR_ALLOC, min(sum.held, (u64)U32_MAX)) ||
+	    nla_put_u32(skb, LUNATIK_A_PEAK_ALLOC, min(sum.peak, (u64)U32_MAX)) ||
 	    nla_put_u32(skb, LUNATIK_A_CONTEXT, LUNATIK_CONTEXT_PROCESS) ||
 	    nla_put_u32(skb, LUNATIK_A_FLAGS, state->flags) ||
 	    nla_put_u32(skb, LUNATIK_A_TIMEOUT, state->timeout) ||
 	    nla_put_u32(skb, LUNATIK_A_REFERENCES, READ_ONCE(state->nrefs)) ||
 	    nla_put_u32(skb, LUNATIK_A_SUBSCRIBERS, READ_ONCE(state->nsubscribers)) ||
-	    put_u64(skb, LUNATIK_A_RUNS, READ_ONCE(state->runs)) ||
-	    put_u64(skb, LUNATIK_A_ERRORS, READ_ONCE(state->errors)) ||
-	    put_u64(skb, LUNATIK_A_DEADLINE_KILLS, READ_ONCE(state->deadline_kills)) ||
-	    put_u64(skb, LUNATIK_A_RUN_TIME, READ_ONCE(state->run_time)) ||
+	    put_u64(skb, LUNATIK_A_RUNS, sum.runs) ||
+	    put_u64(skb, LUNATIK_A_ERRORS, sum.errors) ||
+	    put_u64(skb, LUNATIK_A_DEADLINE_KILLS, sum.deadline_kills) ||
+	    put_u64(skb, LUNATIK_A_RUN_TIME, sum.run_time) ||
 	    put_u64(skb, LUNATIK_A_CREATED, state->created))
 		return -EMSGSIZE;
 	return 0;
@@ -650,7 +675,7 @@ static int senddata_body(lua_State *L)
 	do {
 		lua_settop(L, 0);
 		receive(L, senddata);
-	} while (lunatik_run_next(lunatik_state_of(L), &senddata->run));
+	} while (lunatik_run_next(lunatik_replica_of(L), &senddata->run));
 	return 0;
 }
 

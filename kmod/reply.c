@@ -99,7 +99,7 @@ static int reserve(struct lunatik_reply *reply, size_t size)
 	if (reply->total + size > LUNATIK_REPLY_MAX)
 		return -EMSGSIZE;
 	if (!reply->skb) {
-		reply->skb = message_new(reply, max_t(size_t, need, LEAST_ROOM), lunatik_gfp(),
+		reply->skb = message_new(reply, max_t(size_t, need, LEAST_ROOM), lunatik_gfp(reply->guard),
 					 &reply->head);
 		return reply->skb ? 0 : -ENOMEM;
 	}
@@ -111,13 +111,13 @@ static int reserve(struct lunatik_reply *reply, size_t size)
 		/* Grow the message, at least twofold. */
 		size_t room = clamp_t(size_t, 2 * used, used + need, MESSAGE_MAX);
 
-		skb = message_new(reply, room, lunatik_gfp(), &head);
+		skb = message_new(reply, room, lunatik_gfp(reply->guard), &head);
 		if (!skb)
 			return -ENOMEM;
 		skb_put_data(skb, reply->skb->data + HEADERS, used);
 		kfree_skb(reply->skb);
 	} else {
-		skb = message_new(reply, MESSAGE_MAX, lunatik_gfp(), &head);
+		skb = message_new(reply, MESSAGE_MAX, lunatik_gfp(reply->guard), &head);
 		if (!skb)
 			return -ENOMEM;
 		genlmsg_end(reply->skb, reply->head);

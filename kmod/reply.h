@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 struct genl_info;
+struct lunatik_guard;
 
 struct lunatik_reply {
 	struct sk_buff *request;
@@ -21,9 +22,10 @@ struct lunatik_reply {
 	bool several;			/* answers, each put as an ANSWER */
 	u32 index;			/* that of the one being written */
 	size_t mark;			/* where it begins */
+	const struct lunatik_guard *guard;	/* of who puts something into it */
 };
 
-/* All functions but this may sleep. */
+/* All functions but this, and those that put while the guard forbids it, may sleep. */
 void lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
 			struct genl_info *info);
 

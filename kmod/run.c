@@ -26,17 +26,17 @@ static void report(struct lunatik_run *run, const char *message, size_t len)
 
 int lunatik_lacked_stack(const lua_State *L)
 {
-	return lunatik_state_of(L)->heap.lacked_stack;
+	return lunatik_replica_of(L)->heap.lacked_stack;
 }
 
 bool lunatik_run_ended(const lua_State *L)
 {
-	return lunatik_state_of(L)->run->ended;
+	return lunatik_replica_of(L)->run->ended;
 }
 
 void lunatik_run_end(lua_State *L)
 {
-	struct lunatik_run *run = lunatik_state_of(L)->run;
+	struct lunatik_run *run = lunatik_replica_of(L)->run;
 	size_t len;
 	const char *message = lua_tolstring(L, -1, &len);
 
@@ -52,12 +52,12 @@ void lunatik_run_end(lua_State *L)
  */
 static int on_error(lua_State *L)
 {
-	struct lunatik_run *run = lunatik_state_of(L)->run;
+	struct lunatik_run *run = lunatik_replica_of(L)->run;
 	const char *message;
 	size_t len;
 
 	/* An error of the body's own has a text and no script to trace. */
-	if (run->error || lunatik_stack_left() < LUNATIK_STACK_KERNEL)
+	if (run->error || lunatik_stack_left(lunatik_guard(L)) < LUNATIK_STACK_KERNEL)
 		return 1;
 	/* A string is the message itself, whatever a script made of its __tostring. */
 	if (lua_type(L, 1) == LUA_TSTRING)
@@ -86,13 +86,13 @@ int lunatik_run_fail(lua_State *L, int error, const char *fmt, ...)
 	va_start(args, fmt);
 	lua_pushvfstring(L, fmt, args);
 	va_end(args);
-	lunatik_state_of(L)->run->error = error;
+	lunatik_replica_of(L)->run->error = error;
 	return lua_error(L);
 }
 
-static int why(struct lunatik_state *state, struct lunatik_run *run, int status)
+static int why(struct lunatik_replica *replica, struct lunatik_run *run, int status)
 {
-	int err = lunatik_deadline_error(&state->deadline);
+	int err = lunatik_deadline_error(&replica->deadline);
 
 	if (err)
 		return err;
@@ -115,10 +115,10 @@ static void forget_caught(struct lunatik_run *run)
 	run->reported = false;
 }
 
-static int finish(struct lunatik_state *state, struct lunatik_run *run, int status)
+static int finish(struct lunatik_replica *replica, struct lunatik_run *run, int status)
 {
 	static const char no_text[] = "(error object is not a string)";
-	lua_State *L = state->L;
+	lua_State *L = replica->L;
 	const char *message = no_text;
 	size_t len = sizeof(no_text) - 1;
 	int err;
@@ -127,16 +127,16 @@ static int finish(struct lunatik_state *state, struct lunatik_run *run, int stat
 		forget_caught(run);
 		return 0;
 	}
-	err = why(state, run, status);
+	err = why(replica, run, status);
 	/* Not converted: that would need memory, and this is outside protected mode. */
 	if (lua_type(L, -1) == LUA_TSTRING)
 		message = lua_tolstring(L, -1, &len);
 	if (!is_reported(run, status))
 		report(run, message, len);
-	state->errors++;
+	replica->errors++;
 	if (err == -ETIME)
-		state->deadline_kills++;
-	lunatik_event_failed(state, -err, message, len);
+		replica->deadline_kills++;
+	lunatik_event_failed(replica->state, &replica->deadline.guard, -err, message, len);
 	if (!run->reply->several)
 		return err;
 	lunatik_reply_failed(run->reply, err);
@@ -144,61 +144,69 @@ static int finish(struct lunatik_state *state, struct lunatik_run *run, int stat
 	return 0;
 }
 
-static void begin(struct lunatik_state *state, struct lunatik_run *run)
+static void begin(struct lunatik_replica *replica, struct lunatik_run *run)
 {
 	run->error = 0;
 	run->reported = false;
 	run->ended = false;
 	run->begun++;
-	state->runs++;
+	replica->runs++;
 }
 
-bool lunatik_run_begin_next(struct lunatik_state *state, struct lunatik_run *run)
+bool lunatik_run_begin_next(struct lunatik_replica *replica, struct lunatik_run *run)
 {
+	struct lunatik_deadline *deadline = &replica->deadline;
 	u64 now = ktime_get_ns();
 
-	if (now >= state->deadline.begin + LUNATIK_BATCH_TIME * NSEC_PER_USEC ||
-	    now >= run->limit || READ_ONCE(state->closing) || fatal_signal_pending(current))
+	if (now >= deadline->begin + LUNATIK_BATCH_TIME * NSEC_PER_USEC ||
+	    now >= run->limit || READ_ONCE(replica->state->closing) || fatal_signal_pending(current))
 		return false;
 	forget_caught(run);
 	if (!lunatik_reply_next(run->reply))
 		return false;
-	begin(state, run);
-	lunatik_deadline_restart(&state->deadline,
-				 min(now + (u64)state->deadline.timeout * NSEC_PER_USEC,
-				     run->limit));
+	begin(replica, run);
+	lunatik_deadline_restart(deadline, min(now + (u64)deadline->timeout * NSEC_PER_USEC,
+					       run->limit));
 	return true;
 }
 
-int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u64 now, u64 end,
-		u32 timeout)
+static int run_in(struct lunatik_replica *replica, struct lunatik_run *run, u64 now, u64 end,
+		  u32 timeout)
 {
-	lua_State *L = state->L;
+	lua_State *L = replica->L;
 	int err, status;
 
-	err = lunatik_state_lock(state, end, &now);
-	if (err)
-		return err;
-
-	state->run = run;
-	begin(state, run);
-	lunatik_deadline_enter(&state->deadline, L, now, end, timeout);
+	replica->run = run;
+	run->reply->guard = &replica->deadline.guard;
+	begin(replica, run);
+	lunatik_deadline_enter(&replica->deadline, L, now, end, timeout);
 	lua_settop(L, 0);
 	do {
 		lua_pushcfunction(L, on_error);
 		lua_pushcfunction(L, run->body);
 		lua_pushlightuserdata(L, run);
 		status = lua_pcall(L, 1, 0, 1);
-		err = finish(state, run, status);
+		err = finish(replica, run, status);
 		lua_settop(L, 0);
 		/* The collections of an emergency leave Lua's stack as large as it became. */
 		if (status == LUA_ERRMEM)
 			lua_gc(L, LUA_GCCOLLECT);
-	} while (lunatik_run_next(state, run));
-	lunatik_deadline_leave(&state->deadline);
+	} while (lunatik_run_next(replica, run));
+	lunatik_deadline_leave(&replica->deadline);
 
-	state->run_time += ktime_get_ns() - state->deadline.begin;
-	state->run = NULL;
+	replica->run_time += ktime_get_ns() - replica->deadline.begin;
+	replica->run = NULL;
+	return err;
+}
+
+int lunatik_run(struct lunatik_state *state, struct lunatik_run *run, u64 now, u64 end,
+		u32 timeout)
+{
+	int err = lunatik_state_lock(state, end, &now);
+
+	if (err)
+		return err;
+	err = run_in(&state->replicas[0], run, now, end, timeout);
 	lunatik_state_unlock(state);
 	return err;
 }

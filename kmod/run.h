@@ -9,6 +9,7 @@
 
 #include "lua/lunatik_lua.h"
 
+struct lunatik_replica;
 struct lunatik_reply;
 struct lunatik_state;
 
@@ -47,12 +48,12 @@ int lunatik_run_fail(lua_State *L, int error, const char *fmt, ...);
 struct lunatik_reply *lunatik_run_reply(struct lunatik_run *run);
 
 /* For lunatik_run_next(). */
-bool lunatik_run_begin_next(struct lunatik_state *state, struct lunatik_run *run);
+bool lunatik_run_begin_next(struct lunatik_replica *replica, struct lunatik_run *run);
 
 /* For body, which has done what it had to: whether it shall do the next of several. */
-static inline bool lunatik_run_next(struct lunatik_state *state, struct lunatik_run *run)
+static inline bool lunatik_run_next(struct lunatik_replica *replica, struct lunatik_run *run)
 {
-	return run->begun < run->count && lunatik_run_begin_next(state, run);
+	return run->begun < run->count && lunatik_run_begin_next(replica, run);
 }
 
 /*

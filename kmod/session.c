@@ -295,7 +295,8 @@ int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb)
 	return delivered;
 }
 
-int lunatik_session_publish(struct lunatik_state *state, const char *data, size_t len)
+int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_guard *guard,
+			    const char *data, size_t len)
 {
 	struct sk_buff *skb;
 	int delivered;
@@ -305,7 +306,7 @@ int lunatik_session_publish(struct lunatik_state *state, const char *data, size_
 	if (!READ_ONCE(state->nsubscribers))
 		return 0;
 	skb = genlmsg_new(nla_total_size(len) + nla_total_size(sizeof(state->name)) +
-			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)), lunatik_gfp());
+			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)), lunatik_gfp(guard));
 	if (!skb)
 		return -ENOMEM;
 	head = genlmsg_put(skb, 0, 0, &lunatik_family, 0, LUNATIK_CMD_SENDDATA);

@@ -9,6 +9,7 @@
 
 #include <linux/types.h>
 
+struct lunatik_guard;
 struct lunatik_net;
 struct lunatik_state;
 struct sk_buff;
@@ -52,7 +53,8 @@ void lunatik_session_drop_all(struct lunatik_net *lnet);
  * whose socket is full loses the message and is told so by its socket. How many
  * got it, or -ENOMEM.
  */
-int lunatik_session_publish(struct lunatik_state *state, const char *data, size_t len);
+int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_guard *guard,
+			    const char *data, size_t len);
 
 /* Sends a message to every subscriber; how many got it. Any context, sleeps not. */
 int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb);

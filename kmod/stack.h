@@ -8,8 +8,10 @@
 #define LUNATIK_STACK_H
 
 #include <linux/gfp.h>
-#include <linux/sched/task_stack.h>
 #include <linux/sizes.h>
+#include <linux/thread_info.h>
+
+#include "lua/guard.h"
 
 /*
  * Where frames are larger, as with KASAN, so is the stack; and KASAN's own frames,
@@ -39,18 +41,23 @@
 #define LUNATIK_STACK_HARD	LUNATIK_STACK(2240)
 #define LUNATIK_STACK_ALLOC	LUNATIK_STACK(1408)
 
-static __always_inline size_t lunatik_stack_left(void)
+/* Outside of runs there is always enough. */
+static __always_inline size_t lunatik_stack_left(const struct lunatik_guard *guard)
 {
-	return (unsigned long)__builtin_frame_address(0) - (unsigned long)end_of_stack(current);
+	return (unsigned long)__builtin_frame_address(0) - guard->stack_end;
 }
 
+/* No OOM killer: a script that cannot have memory gets an error. */
+#define LUNATIK_GFP_KERNEL	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 /* How to allocate on behalf of a script: charged to who runs it, without warnings. */
-static __always_inline gfp_t lunatik_gfp(void)
+static __always_inline gfp_t lunatik_gfp(const struct lunatik_guard *guard)
 {
-	if (lunatik_stack_left() < LUNATIK_STACK_RECLAIM)
+	if (guard->atomic)
+		return GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN;
+	if (lunatik_stack_left(guard) < LUNATIK_STACK_RECLAIM)
 		return (GFP_NOWAIT & ~__GFP_RECLAIM) | __GFP_ACCOUNT | __GFP_NOWARN;
-	/* No OOM killer: a script that cannot have memory gets an error. */
-	return GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	return LUNATIK_GFP_KERNEL;
 }
 
 #endif

@@ -2,15 +2,14 @@
 #include <linux/err.h>
 #include <linux/jhash.h>
 #include <linux/ktime.h>
-#include <linux/prandom.h>
-#include <linux/random.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
 #include <linux/rhashtable.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "event.h"
-#include "lib/lib.h"
 #include "netns.h"
 #include "params.h"
 #include "session.h"
@@ -62,59 +61,75 @@ static const struct rhashtable_params names_params = {
 	.automatic_shrinking	= true,
 };
 
+/* What a replica's heap is charged for the memory that it lies in. */
+static size_t own_size(const struct lunatik_replica *replica)
+{
+	const struct lunatik_state *state = replica->state;
+
+	return sizeof(*replica) + (replica == state->replicas ? sizeof(*state) : 0);
+}
+
+static void free_replicas(struct lunatik_state *state, unsigned int count)
+{
+	while (count--)
+		lunatik_replica_uninit(&state->replicas[count],
+				       own_size(&state->replicas[count]));
+}
+
+static int make_replicas(struct lunatik_state *state)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < state->nreplicas; i++) {
+		struct lunatik_replica *replica = &state->replicas[i];
+
+		replica->state = state;
+		err = lunatik_replica_init(replica, state, state->max_alloc, own_size(replica));
+		if (err) {
+			free_replicas(state, i);
+			return err;
+		}
+	}
+	return 0;
+}
+
 struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *name, u32 max_alloc,
 					u32 flags, u32 timeout)
 {
 	struct lunatik_state *state;
-	int err = -ENOMEM;
+	unsigned int nreplicas = 1;
+	int err;
 
-	state = kzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
+	state = kvzalloc(struct_size(state, replicas, nreplicas), GFP_KERNEL_ACCOUNT);
 	if (!state)
 		return ERR_PTR(-ENOMEM);
 	state->lnet = lnet;
 	state->flags = flags;
+	state->max_alloc = max_alloc;
 	state->timeout = timeout;
 	state->created = ktime_get_real_ns();
+	state->nreplicas = nreplicas;
 	strscpy(state->name, name, sizeof(state->name));
 	refcount_set(&state->users, 1);
 	init_waitqueue_head(&state->waiters);
 	INIT_LIST_HEAD(&state->refs);
 	spin_lock_init(&state->subscribers_lock);
 	INIT_LIST_HEAD(&state->subscribers);
-	lunatik_deadline_init(&state->deadline, &state->closing);
 	lunatik_log_init(&state->log);
-	lunatik_heap_init(&state->heap, lnet, max_alloc);
-	prandom_seed_state(&state->random, get_random_u64());
-
-	if (!lunatik_heap_charge(&state->heap, sizeof(*state))) {
-		err = -EDQUOT;
-		goto err_charge;
-	}
-	state->L = lunatik_lib_newstate(state);
-	if (!state->L) {
-		/* A fresh state fits into the least MAX_ALLOC, so it is not the cap. */
-		if (atomic64_read(&lnet->charged) + LUNATIK_MAX_ALLOC_MIN > lunatik_max_total_alloc())
-			err = -EDQUOT;
-		goto err_lua;
+	err = make_replicas(state);
+	if (err) {
+		kvfree(state);
+		return ERR_PTR(err);
 	}
 	return state;
-
-err_lua:
-	lunatik_heap_uncharge(&state->heap, sizeof(*state));
-err_charge:
-	lunatik_heap_uninit(&state->heap);
-	kfree(state);
-	return ERR_PTR(err);
 }
 
 static void state_free(struct lunatik_state *state)
 {
 	might_sleep();
-	lunatik_lib_closestate(state);
-	lunatik_log_free(&state->log, &state->heap);
-	lunatik_heap_uncharge(&state->heap, sizeof(*state));
-	lunatik_heap_uninit(&state->heap);
-	kfree_rcu(state, rcu);
+	free_replicas(state, state->nreplicas);
+	kvfree_rcu(state, rcu);
 }
 
 int lunatik_state_link(struct lunatik_state *state)

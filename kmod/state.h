@@ -3,30 +3,23 @@
 #define LUNATIK_STATE_H
 
 #include <linux/list.h>
-#include <linux/prandom.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable-types.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <uapi/linux/lunatik.h>
 
-#include "deadline.h"
-#include "heap.h"
 #include "log.h"
+#include "replica.h"
 
 struct lunatik_net;
-struct lunatik_run;
 
 struct lunatik_state {
-	struct lunatik_deadline deadline;
-	struct lunatik_heap heap;
-	struct lunatik_log log;
-	lua_State *L;			/* by whoever has the run lock */
-	struct lunatik_run *run;	/* likewise */
-
 	struct lunatik_net *lnet;
+	struct lunatik_log log;
 	u32 id;
 	u32 flags;			/* enum lunatik_flag */
+	u32 max_alloc;			/* of each replica, bytes */
 	u32 timeout;			/* default deadline, microseconds */
 	u64 created;			/* ns since the epoch */
 	char name[LUNATIK_STATE_NAME_MAX + 1];
@@ -44,21 +37,12 @@ struct lunatik_state {
 	u32 nsubscribers;		/* subscribers_lock */
 	u64 sent;			/* run lock: lunatik.send() calls */
 
-	u64 runs;			/* run lock, as all below */
-	u64 errors;
-	u64 deadline_kills;
-	u64 run_time;			/* ns */
-
-	struct rnd_state random;	/* run lock: math.random() */
-
 	struct rhash_head by_name;
 	struct rcu_head rcu;
-};
 
-static inline struct lunatik_state *lunatik_state_of(const lua_State *L)
-{
-	return container_of(lunatik_guard(L), struct lunatik_state, deadline.guard);
-}
+	unsigned int nreplicas;
+	struct lunatik_replica replicas[];
+};
 
 /* Makes a state that nobody sees yet. May sleep. An ERR_PTR on failure. */
 struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *name, u32 max_alloc,

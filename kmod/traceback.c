@@ -126,7 +126,7 @@ void lunatik_traceback(lua_State *L, int level, struct lunatik_reply *reply)
 
 	if (!lua_checkstack(L, LUA_MINSTACK))
 		return;
-	buffer = kmalloc(TEXT_MAX, lunatik_gfp());
+	buffer = kmalloc(TEXT_MAX, lunatik_gfp(lunatik_guard(L)));
 	if (!buffer)
 		return;
 	seq_buf_init(&text, buffer, TEXT_MAX);

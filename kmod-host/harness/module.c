@@ -13,6 +13,7 @@
 #include "lua/pointer.h"
 #include "module.h"
 #include "netlink.h"
+#include "params.h"
 #include "reply.h"
 #include "run.h"
 #include "session.h"
@@ -31,6 +32,11 @@ struct lunatik_net *lunatik_net(const struct net *of)
 	return &host_lnet;
 }
 
+u64 lunatik_max_total_alloc(void)
+{
+	return host_max_total_alloc;
+}
+
 bool lunatik_netns_charge(struct lunatik_net *lnet, u32 bytes)
 {
 	if ((u64)atomic64_read(&lnet->charged) + bytes > host_max_total_alloc)
@@ -45,20 +51,22 @@ void lunatik_netns_uncharge(struct lunatik_net *lnet, u32 bytes)
 	atomic64_sub(bytes, &lnet->charged);
 }
 
-void lunatik_event_log(const struct lunatik_state *state, const struct lunatik_log_line *line)
+void lunatik_event_log(const struct lunatik_state *state, const struct lunatik_guard *guard,
+		       const struct lunatik_log_line *line)
 {
 	/* Anyone may read it from now on. */
 	CHECK_EQ(line->sequence, state->log.last);
 }
 
-void lunatik_event_failed(const struct lunatik_state *state, int error, const char *message,
-			  size_t len)
+void lunatik_event_failed(const struct lunatik_state *state, const struct lunatik_guard *guard,
+			  int error, const char *message, size_t len)
 {
 	CHECK(error > 0);
 	CHECK(message || !len);
 }
 
-int lunatik_session_publish(struct lunatik_state *state, const char *data, size_t len)
+int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_guard *guard,
+			    const char *data, size_t len)
 {
 	void *message = kmalloc(len + 1, GFP_KERNEL);
 
@@ -87,7 +95,6 @@ static unsigned int nstates;
 
 static void state_uninit(struct lunatik_state *state)
 {
-	lunatik_heap_uninit(&state->heap);
 	free(state);
 	if (!--nstates) {
 		lunatik_image_free(host_lnet.image);
@@ -101,16 +108,14 @@ struct lunatik_state *host_state_new(u32 max_alloc)
 
 	if (!nstates++)
 		lunatik_pointer_init();
-	state = calloc(1, sizeof(*state));
+	state = calloc(1, sizeof(*state) + sizeof(struct lunatik_replica));
 	CHECK(state);
 	state->lnet = &host_lnet;
 	state->timeout = 1000000;
 	strcpy(state->name, "host");
-	lunatik_deadline_init(&state->deadline, &state->closing);
+	state->nreplicas = 1;
 	lunatik_log_init(&state->log);
-	lunatik_heap_init(&state->heap, &host_lnet, max_alloc);
-	state->L = lunatik_lib_newstate(state);
-	if (!state->L) {
+	if (lunatik_replica_init(&state->replicas[0], state, max_alloc, 0)) {
 		state_uninit(state);
 		return NULL;
 	}
@@ -119,8 +124,7 @@ struct lunatik_state *host_state_new(u32 max_alloc)
 
 void host_state_free(struct lunatik_state *state)
 {
-	lunatik_lib_closestate(state);
-	lunatik_log_free(&state->log, &state->heap);
+	lunatik_replica_uninit(&state->replicas[0], 0);
 	state_uninit(state);
 }
 
@@ -289,7 +293,7 @@ void host_dostring(struct lunatik_state *state, const char *code, size_t len,
 	if (answer->err == -EINTR)
 		answer->err = info.ended;
 	CHECK(!host_timer);
-	CHECK_EQ(lua_gettop(state->L), 0);
+	CHECK_EQ(lua_gettop(state->replicas[0].L), 0);
 }
 
 void host_answer_free(struct host_answer *answer)

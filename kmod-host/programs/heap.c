@@ -10,13 +10,14 @@
 
 #define KEPT_MAX	8192
 
+static const struct lunatik_guard guard;
 static struct lunatik_heap heap;
 static u64 live;	/* bytes that the test has */
 static u32 most;	/* that held ever was between two calls */
 
 static void begin(u32 max)
 {
-	lunatik_heap_init(&heap, &host_lnet, max);
+	lunatik_heap_init(&heap, &host_lnet, &guard, max);
 	live = 0;
 	most = 0;
 }
@@ -133,7 +134,7 @@ static void the_quota_of_the_namespace(const void *data)
 
 	host_max_total_alloc = 3 * LUNATIK_CHARGE_STEP;
 	begin(1 << 20);
-	lunatik_heap_init(&other, &host_lnet, 1 << 20);
+	lunatik_heap_init(&other, &host_lnet, &guard, 1 << 20);
 	CHECK(lunatik_heap_charge(&other, LUNATIK_CHARGE_STEP + 1));
 	CHECK_EQ(host_lnet.charged.counter, 2 * LUNATIK_CHARGE_STEP);
 	ptr = lunatik_heap_alloc(&heap, LUNATIK_CHARGE_STEP);

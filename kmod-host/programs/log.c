@@ -15,17 +15,20 @@
 
 static struct lunatik_heap heap;
 static struct lunatik_log logs;
+static struct lunatik_log_share share;
+static const struct lunatik_guard guard;
 
 static void begin(u32 max_alloc)
 {
-	lunatik_heap_init(&heap, &host_lnet, max_alloc);
+	lunatik_heap_init(&heap, &host_lnet, &guard, max_alloc);
 	lunatik_log_init(&logs);
+	lunatik_log_share_init(&share);
 }
 
 static void end(void)
 {
-	lunatik_log_free(&logs, &heap);
-	CHECK_EQ(logs.bytes, 0);
+	lunatik_log_share_free(&share, &logs, &heap);
+	CHECK_EQ(share.bytes, 0);
 	CHECK_EQ(heap.held, 0);
 	lunatik_heap_uninit(&heap);
 	CHECK_EQ(host_lnet.charged.counter, 0);
@@ -47,7 +50,7 @@ static const struct lunatik_log_line *add(size_t len)
 
 	for (i = 0; i < len; i++)
 		text[i] = byte_of(logs.last + 1, i);
-	line = lunatik_log_add(&logs, &heap, text, len);
+	line = lunatik_log_add(&logs, &share, &heap, text, len);
 	free(text);
 	return line;
 }
@@ -67,7 +70,7 @@ static void check_lines(void)
 			CHECK(line->text[i] == byte_of(line->sequence, i));
 	}
 	CHECK(!next || next == logs.last + 1);
-	CHECK_EQ(bytes, logs.bytes);
+	CHECK_EQ(bytes, share.bytes);
 	CHECK_EQ(bytes, heap.held);
 	CHECK(bytes <= LUNATIK_LOG_BYTES || list_first_entry_or_null(&logs.lines,
 	      struct lunatik_log_line, list)->sequence == logs.last);
@@ -133,7 +136,7 @@ static void exactly_full(const void *data)
 	begin(1 << 20);
 	for (i = 0; i < 16; i++)
 		add(len);
-	CHECK_EQ(logs.bytes, LUNATIK_LOG_BYTES);
+	CHECK_EQ(share.bytes, LUNATIK_LOG_BYTES);
 	CHECK_EQ(oldest(), 1);
 	add(0);
 	CHECK_EQ(oldest(), 2);
@@ -149,7 +152,7 @@ static void empty_lines_count(const void *data)
 	begin(1 << 20);
 	for (i = 0; i < 10000; i++)
 		add(0);
-	CHECK_EQ(logs.bytes, LUNATIK_LOG_BYTES / LINE(0) * LINE(0));
+	CHECK_EQ(share.bytes, LUNATIK_LOG_BYTES / LINE(0) * LINE(0));
 	check_lines();
 	check_finds();
 	end();

@@ -18,7 +18,7 @@ static lua_State *L;
 static void begin(void)
 {
 	state = host_state_new(8 << 20);
-	L = state->L;
+	L = state->replicas[0].L;
 }
 
 static void end(void)

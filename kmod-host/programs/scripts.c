@@ -139,7 +139,7 @@ static void small_states(const void *name)
 		CHECK(state);
 		err = host_run(state, code, false);
 		CHECK(!err || err == -ENOMEM || err == -EREMOTEIO);
-		CHECK(state->heap.peak <= max);
+		CHECK(state->replicas[0].heap.peak <= max);
 		usable(state);
 		end(state);
 	}
@@ -164,7 +164,7 @@ static void time_is_up(const void *name)
 		if (err && err != -ETIME)
 			FAIL("time is up in allocation %llu: %d", nth, err);
 		ended += !!err;
-		CHECK_EQ(state->deadline_kills, !!err);
+		CHECK_EQ(state->replicas[0].deadline_kills, !!err);
 		before = host_memory.allocations - before;
 		usable(state);
 		end(state);

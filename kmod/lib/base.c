@@ -14,7 +14,8 @@ static const luaL_Reg builtin[] = {
 /* Adds the string on top of the stack to the state's log. */
 static int log_line(lua_State *L)
 {
-	struct lunatik_state *state = lunatik_state_of(L);
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	struct lunatik_state *state = replica->state;
 	const struct lunatik_log_line *line;
 	const char *text;
 	size_t len;
@@ -24,14 +25,14 @@ static int log_line(lua_State *L)
 	if (len > LUNATIK_LOG_LINE_MAX)
 		return luaL_error(L, "a line of %I bytes exceeds the log's %d",
 				  (lua_Integer)len, LUNATIK_LOG_LINE_MAX);
-	line = lunatik_log_add(&state->log, &state->heap, text, len);
+	line = lunatik_log_add(&state->log, &replica->logged, &replica->heap, text, len);
 	if (!line) {
 		lua_gc(L, LUA_GCCOLLECT);
-		line = lunatik_log_add(&state->log, &state->heap, text, len);
+		line = lunatik_log_add(&state->log, &replica->logged, &replica->heap, text, len);
 	}
 	if (!line)
 		return lunatik_lib_nomem(L);
-	lunatik_event_log(state, line);
+	lunatik_event_log(state, lunatik_guard(L), line);
 	return 0;
 }
 

@@ -6,11 +6,11 @@
 #include "../lua/lunatik_lua.h"
 #include "../stack.h"
 
-struct lunatik_state;
+struct lunatik_replica;
 
-/* A fresh lua_State in the state's heap. May sleep. NULL without memory. */
-lua_State *lunatik_lib_newstate(struct lunatik_state *state);
-void lunatik_lib_closestate(struct lunatik_state *state);
+/* A fresh lua_State in the replica's heap. May sleep. NULL without memory. */
+lua_State *lunatik_lib_newstate(struct lunatik_replica *replica);
+void lunatik_lib_closestate(struct lunatik_replica *replica);
 
 /* Pushes the function given to lunatik.receive(); false, and nothing, without one. */
 bool lunatik_lib_push_receiver(lua_State *L);
@@ -28,7 +28,7 @@ static inline int lunatik_lib_nomem(lua_State *L)
 /* Before a library function sends or logs: raises an error where the stack is low. */
 static inline void lunatik_lib_need_kernel(lua_State *L)
 {
-	if (lunatik_stack_left() < LUNATIK_STACK_KERNEL)
+	if (lunatik_stack_left(lunatik_guard(L)) < LUNATIK_STACK_KERNEL)
 		luaL_error(L, "C stack overflow");
 }
 

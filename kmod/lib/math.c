@@ -93,7 +93,7 @@ static int math_ult(lua_State *L)
 
 static u64 next_random(lua_State *L)
 {
-	struct rnd_state *random = &lunatik_state_of(L)->random;
+	struct rnd_state *random = &lunatik_replica_of(L)->random;
 	u64 high = prandom_u32_state(random);
 
 	return high << 32 | prandom_u32_state(random);
@@ -142,7 +142,7 @@ static int math_randomseed(lua_State *L)
 {
 	u64 seed = lua_isnone(L, 1) ? get_random_u64() : luaL_checkinteger(L, 1);
 
-	prandom_seed_state(&lunatik_state_of(L)->random, seed);
+	prandom_seed_state(&lunatik_replica_of(L)->random, seed);
 	lua_pushinteger(L, seed);
 	return 1;
 }

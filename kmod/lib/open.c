@@ -28,13 +28,14 @@ static const luaL_Reg libraries[] = {
 /* A lua_Alloc for library functions, which collects garbage before it gives up. */
 void *lunatik_lib_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 {
-	struct lunatik_state *state = container_of(ud, struct lunatik_state, heap);
-	void *new = lunatik_heap_lua_alloc(&state->heap, ptr, osize, nsize);
+	struct lunatik_replica *replica = container_of(ud, struct lunatik_replica, heap);
+	const struct lunatik_guard *guard = &replica->deadline.guard;
+	void *new = lunatik_heap_lua_alloc(&replica->heap, ptr, osize, nsize);
 
-	if (new || nsize <= osize || lunatik_stack_left() < LUNATIK_STACK_HARD)
+	if (new || nsize <= osize || lunatik_stack_left(guard) < LUNATIK_STACK_HARD)
 		return new;
-	lua_gc(state->deadline.guard.L, LUA_GCCOLLECT);
-	return lunatik_heap_lua_alloc(&state->heap, ptr, osize, nsize);
+	lua_gc(guard->L, LUA_GCCOLLECT);
+	return lunatik_heap_lua_alloc(&replica->heap, ptr, osize, nsize);
 }
 
 static int open_all(lua_State *L)
@@ -77,9 +78,9 @@ static const struct lunatik_image *image_of(struct lunatik_net *lnet)
 	return image;
 }
 
-lua_State *lunatik_lib_newstate(struct lunatik_state *state)
+lua_State *lunatik_lib_newstate(struct lunatik_replica *replica)
 {
-	const struct lunatik_image *image = image_of(state->lnet);
+	const struct lunatik_image *image = image_of(replica->state->lnet);
 	lua_State *L;
 	size_t size;
 	void *block;
@@ -87,27 +88,27 @@ lua_State *lunatik_lib_newstate(struct lunatik_state *state)
 	if (!image)
 		return NULL;
 	size = lunatik_image_size(image);
-	block = lunatik_heap_alloc(&state->heap, size);
+	block = lunatik_heap_alloc(&replica->heap, size);
 	if (!block)
 		return NULL;
-	L = lunatik_image_copy(image, block, lunatik_heap_lua_alloc, &state->heap,
-			       &state->deadline.guard);
+	L = lunatik_image_copy(image, block, lunatik_heap_lua_alloc, &replica->heap,
+			       &replica->deadline.guard);
 	if (!L) {
-		lunatik_heap_free(&state->heap, block, size);
+		lunatik_heap_free(&replica->heap, block, size);
 		return NULL;
 	}
-	state->heap.image = block;
-	state->heap.image_size = size;
+	replica->heap.image = block;
+	replica->heap.image_size = size;
 	return L;
 }
 
-void lunatik_lib_closestate(struct lunatik_state *state)
+void lunatik_lib_closestate(struct lunatik_replica *replica)
 {
-	void *block = state->heap.image;
-	size_t size = state->heap.image_size;
+	void *block = replica->heap.image;
+	size_t size = replica->heap.image_size;
 
-	lua_close(state->L);
-	state->heap.image = NULL;
-	state->heap.image_size = 0;
-	lunatik_heap_free(&state->heap, block, size);
+	lua_close(replica->L);
+	replica->heap.image = NULL;
+	replica->heap.image_size = 0;
+	lunatik_heap_free(&replica->heap, block, size);
 }

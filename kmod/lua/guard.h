@@ -26,6 +26,7 @@ enum {
 };
 
 struct lunatik_guard {
+	unsigned long stack_end;	/* the lowest address of the stack, or 0 outside of runs */
 	unsigned long stack_soft;	/* below this address: "C stack overflow" */
 	unsigned long stack_text;	/* below this: without a position */
 	unsigned long stack_handler;	/* below this: without a message handler */
@@ -35,6 +36,7 @@ struct lunatik_guard {
 	struct lua_State *L;		/* the coroutine that runs */
 	const struct lunatik_image *image;	/* that the state is a copy of */
 	int overflowed;			/* a C stack overflow is being handled */
+	int atomic;			/* the run may not sleep */
 };
 
 static inline struct lunatik_guard *lunatik_guard(const struct lua_State *L)

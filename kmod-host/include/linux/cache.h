@@ -3,5 +3,6 @@
 #define HOST_LINUX_CACHE_H
 
 #define __ro_after_init
+#define ____cacheline_aligned_in_smp
 
 #endif

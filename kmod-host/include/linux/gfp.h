@@ -7,6 +7,7 @@
 #define GFP_KERNEL		0U
 #define GFP_KERNEL_ACCOUNT	0U
 #define GFP_NOWAIT		0U
+#define GFP_ATOMIC		0U
 #define __GFP_RECLAIM		0U
 #define __GFP_ACCOUNT		0U
 #define __GFP_NOWARN		0U

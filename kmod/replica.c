@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/errno.h>
+#include <linux/random.h>
+
+#include "lib/lib.h"
+#include "netns.h"
+#include "params.h"
+#include "replica.h"
+#include "state.h"
+
+int lunatik_replica_init(struct lunatik_replica *replica, struct lunatik_state *state,
+			 u32 max_alloc, size_t own)
+{
+	struct lunatik_net *lnet = state->lnet;
+	int err = -EDQUOT;
+
+	replica->state = state;
+	lunatik_deadline_init(&replica->deadline, &state->closing);
+	lunatik_heap_init(&replica->heap, lnet, &replica->deadline.guard, max_alloc);
+	lunatik_log_share_init(&replica->logged);
+	prandom_seed_state(&replica->random, get_random_u64());
+
+	if (!lunatik_heap_charge(&replica->heap, own))
+		goto err_charge;
+	replica->L = lunatik_lib_newstate(replica);
+	if (!replica->L) {
+		/* A fresh state fits into the least MAX_ALLOC, so it is not the cap. */
+		if (atomic64_read(&lnet->charged) + LUNATIK_MAX_ALLOC_MIN <= lunatik_max_total_alloc())
+			err = -ENOMEM;
+		goto err_lua;
+	}
+	return 0;
+
+err_lua:
+	lunatik_heap_uncharge(&replica->heap, own);
+err_charge:
+	lunatik_heap_uninit(&replica->heap);
+	return err;
+}
+
+void lunatik_replica_uninit(struct lunatik_replica *replica, size_t own)
+{
+	lunatik_lib_closestate(replica);
+	lunatik_log_share_free(&replica->logged, &replica->state->log, &replica->heap);
+	lunatik_heap_uncharge(&replica->heap, own);
+	lunatik_heap_uninit(&replica->heap);
+}

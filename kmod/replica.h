@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A replica: one Lua environment of a state. Most states have one; those that
+ * were made with PERCPU have one for each CPU.
+ */
+#ifndef LUNATIK_REPLICA_H
+#define LUNATIK_REPLICA_H
+
+#include <linux/cache.h>
+#include <linux/prandom.h>
+
+#include "deadline.h"
+#include "heap.h"
+#include "log.h"
+
+struct lunatik_run;
+struct lunatik_state;
+
+struct lunatik_replica {
+	struct lunatik_deadline deadline;
+	struct lunatik_heap heap;
+	struct lunatik_log_share logged;
+	lua_State *L;			/* by whoever has the run lock */
+	struct lunatik_run *run;	/* likewise, as all below */
+	struct lunatik_state *state;
+	struct rnd_state random;	/* math.random() */
+	u64 runs;
+	u64 errors;
+	u64 deadline_kills;
+	u64 run_time;			/* ns */
+} ____cacheline_aligned_in_smp;
+
+static inline struct lunatik_replica *lunatik_replica_of(const lua_State *L)
+{
+	return container_of(lunatik_guard(L), struct lunatik_replica, deadline.guard);
+}
+
+static inline struct lunatik_state *lunatik_state_of(const lua_State *L)
+{
+	return lunatik_replica_of(L)->state;
+}
+
+/*
+ * Makes the Lua environment, which has max_alloc bytes of which `own` are in use
+ * already. The replica is zeroed memory. May sleep. -ENOMEM, or -EDQUOT when the
+ * namespace's quota is used up.
+ */
+int lunatik_replica_init(struct lunatik_replica *replica, struct lunatik_state *state,
+			 u32 max_alloc, size_t own);
+void lunatik_replica_uninit(struct lunatik_replica *replica, size_t own);
+
+#endif
