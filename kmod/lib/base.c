@@ -9,6 +9,7 @@
 /* Opened by the first require(). */
 static const luaL_Reg builtin[] = {
 	{ "lunatik",	lunatik_lib_open_lunatik },
+	{ "data",		lunatik_lib_open_data },
 };
 
 /* Adds the string on top of the stack to the state's log. */

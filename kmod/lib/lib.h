@@ -35,6 +35,7 @@ static inline void lunatik_lib_need_kernel(lua_State *L)
 /* Each is a lua_CFunction that returns its library's table. */
 int lunatik_lib_open_math(lua_State *L);
 int lunatik_lib_open_lunatik(lua_State *L);
+int lunatik_lib_open_data(lua_State *L);
 
 /* Replace parts of the base library and add `package` and `require`. */
 void lunatik_lib_amend_base(lua_State *L);

@@ -44,9 +44,11 @@ static int open_all(lua_State *L)
 
 	lunatik_cstack_open(L);
 	lunatik_chunk_open(L);
-	/* A place in the registry's array */
-	lua_pushboolean(L, false);
-	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_RECEIVER);
+	/* Places in the registry's array */
+	for (i = LUNATIK_RIDX_RECEIVER; i <= LUNATIK_RIDX_DATA; i++) {
+		lua_pushboolean(L, false);
+		lua_rawseti(L, LUA_REGISTRYINDEX, i);
+	}
 	for (i = 0; i < ARRAY_SIZE(libraries); i++) {
 		luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
 		lua_pop(L, 1);

@@ -8,6 +8,7 @@
 enum {
 	LUNATIK_RIDX_CHUNKS = LUA_RIDX_LAST + 1,	/* chunk.c's cache */
 	LUNATIK_RIDX_RECEIVER,				/* lunatik.receive()'s function, or nil */
+	LUNATIK_RIDX_DATA,				/* metatable of data buffers */
 };
 
 #endif
