@@ -2,6 +2,7 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/string.h>
@@ -14,8 +15,19 @@
 /* How late a kill, a close or a waiting task may be noticed. */
 #define TICK_NS		(4 * NSEC_PER_MSEC)
 
-/* Runs that began on this CPU and have not ended; more than one by preemption. */
+const struct lunatik_guard lunatik_guard_none;
+
+/* Runs that may sleep, began on this CPU and have not ended; more than one by preemption. */
 static DEFINE_PER_CPU(struct hlist_head, running);
+
+/* Of a CPU's runs that may not */
+struct watch {
+	struct lunatik_deadline *deadline;	/* of the one under way, or NULL */
+	u64 next;	/* when the timer goes off (ns, sched_clock()); U64_MAX if it does not */
+	struct hrtimer timer;
+};
+
+static DEFINE_PER_CPU(struct watch, watches);
 
 static int reason(const struct lunatik_guard *guard)
 {
@@ -75,7 +87,8 @@ void lunatik_attend(lua_State *L)
 	clear_bit(LUNATIK_ATTEND_RESCHED, &guard->attention);
 	if (!guard->attention)
 		WRITE_ONCE(guard->stack_step, guard->stack_soft);
-	cond_resched();
+	if (!guard->atomic)
+		cond_resched();
 	why = reason(guard);
 	if (why < 0)
 		return;
@@ -141,12 +154,9 @@ void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closin
 	deadline->closing = closing;
 }
 
-void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 begin, u64 end,
-			    u32 timeout)
+static __always_inline void enter(struct lunatik_guard *guard, lua_State *L, unsigned long stack,
+				  bool atomic)
 {
-	unsigned long stack = (unsigned long)end_of_stack(current);
-	struct lunatik_guard *guard = &deadline->guard;
-
 	guard->stack_end = stack;
 	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
 	guard->stack_text = stack + LUNATIK_STACK_TEXT;
@@ -155,7 +165,22 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 	guard->stack_step = guard->stack_soft;
 	guard->attention = 0;
 	guard->overflowed = 0;
+	guard->atomic = atomic;
 	guard->L = L;
+}
+
+static __always_inline void leave(struct lunatik_guard *guard)
+{
+	guard->stack_end = 0;
+	guard->stack_soft = 0;
+	guard->stack_hard = 0;
+	guard->atomic = 0;
+}
+
+void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 begin, u64 end,
+			    u32 timeout)
+{
+	enter(&deadline->guard, L, (unsigned long)end_of_stack(current), false);
 	deadline->task = current;
 	deadline->begin = begin;
 	deadline->end = end;
@@ -191,9 +216,86 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 		preempt_enable();
 		migrate_enable();
 	}
-	deadline->guard.stack_end = 0;
-	deadline->guard.stack_soft = 0;
-	deadline->guard.stack_hard = 0;
+	leave(&deadline->guard);
+}
+
+static enum hrtimer_restart tick_atomic(struct hrtimer *timer)
+{
+	struct watch *watch = container_of(timer, struct watch, timer);
+	struct lunatik_deadline *deadline = READ_ONCE(watch->deadline);
+	u64 now = sched_clock(), next;
+
+	if (!deadline) {
+		watch->next = U64_MAX;
+		return HRTIMER_NORESTART;
+	}
+	next = deadline->end;
+	if (now >= next) {
+		struct lunatik_guard *guard = &deadline->guard;
+
+		set_bit(LUNATIK_ATTEND_EXPIRED, &guard->attention);
+		WRITE_ONCE(guard->stack_step, ULONG_MAX);
+		arm(guard->L);
+		next = now + TICK_NS;
+	}
+	watch->next = next;
+	hrtimer_set_expires(timer, ns_to_ktime(ktime_get_ns() + next - now));
+	return HRTIMER_RESTART;
+}
+
+/* Not inlined: one packet in a few thousand comes here. */
+static noinline void start_watch(struct watch *watch, u64 end, u64 ns)
+{
+	watch->next = end;
+	hrtimer_start(&watch->timer, ns_to_ktime(ns), HRTIMER_MODE_REL_PINNED_HARD);
+}
+
+void lunatik_deadline_enter_atomic(struct lunatik_deadline *deadline, lua_State *L, u32 timeout)
+{
+	struct watch *watch = this_cpu_ptr(&watches);
+	u64 ns = (u64)timeout * NSEC_PER_USEC;
+
+	enter(&deadline->guard, L, lunatik_stack_end(), true);
+	deadline->begin = sched_clock();
+	deadline->end = deadline->begin + ns;
+	deadline->timeout = timeout;
+	WRITE_ONCE(watch->deadline, deadline);
+	if (LUNATIK_TIMED && unlikely(deadline->end < READ_ONCE(watch->next)))
+		start_watch(watch, deadline->end, ns);
+}
+
+void lunatik_deadline_leave_atomic(struct lunatik_deadline *deadline)
+{
+	this_cpu_write(watches.deadline, NULL);
+	/* Only now: the timer takes the guard for that of a run. */
+	barrier();
+	leave(&deadline->guard);
+}
+
+bool lunatik_deadline_busy(void)
+{
+	return this_cpu_read(watches.deadline);
+}
+
+void lunatik_deadlines_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct watch *watch = per_cpu_ptr(&watches, cpu);
+
+		watch->next = U64_MAX;
+		hrtimer_setup(&watch->timer, tick_atomic, CLOCK_MONOTONIC,
+			      HRTIMER_MODE_REL_PINNED_HARD);
+	}
+}
+
+void lunatik_deadlines_uninit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		hrtimer_cancel(&per_cpu_ptr(&watches, cpu)->timer);
 }
 
 /* The coroutine that runs is the one to hook. Called in place of lua_resume(). */
@@ -235,12 +337,19 @@ void lunatik_poll_running(void)
 	lua_State *L = NULL;
 
 	preempt_disable();
+	/* What may not sleep lets nothing else run here before it has ended. */
+	deadline = this_cpu_read(watches.deadline);
+	if (deadline) {
+		L = deadline->guard.attention ? deadline->guard.L : NULL;
+		goto out;
+	}
 	hlist_for_each_entry(deadline, this_cpu_ptr(&running), running) {
 		if (deadline->task == current) {
 			L = deadline->guard.attention ? deadline->guard.L : NULL;
 			break;
 		}
 	}
+out:
 	preempt_enable();
 	if (L)
 		lunatik_attend(L);

@@ -3,6 +3,7 @@
 #include <net/genetlink.h>
 #include <uapi/linux/lunatik.h>
 
+#include "deadline.h"
 #include "lua/pointer.h"
 #include "netlink.h"
 #include "netns.h"
@@ -14,6 +15,7 @@ static int __init lunatik_init(void)
 	int err;
 
 	lunatik_pointer_init();
+	lunatik_deadlines_init();
 	err = lunatik_state_init();
 	if (err)
 		return err;
@@ -45,6 +47,9 @@ static void __exit lunatik_exit(void)
 	lunatik_session_uninit();
 	lunatik_netns_uninit();
 	lunatik_state_uninit();
+	/* Hooks that were taken from the kernel may still be running. */
+	synchronize_net();
+	lunatik_deadlines_uninit();
 	rcu_barrier();
 }
 

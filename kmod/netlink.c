@@ -7,7 +7,9 @@
 #include <uapi/linux/lunatik.h>
 
 #include "event.h"
+#include "hook.h"
 #include "lib/lib.h"
+#include "lua/binary.h"
 #include "lua/chunk.h"
 #include "lua/load.h"
 #include "netlink.h"
@@ -30,8 +32,9 @@
 static const struct nla_policy newstate_policy[LUNATIK_A_MAX + 1] = {
 	[LUNATIK_A_STATE_NAME]	= { .type = NLA_NUL_STRING },
 	[LUNATIK_A_MAX_ALLOC]	= { .type = NLA_U32 },
-	[LUNATIK_A_FLAGS]	= NLA_POLICY_MASK(NLA_U32, LUNATIK_F_EPHEMERAL),
+	[LUNATIK_A_FLAGS]	= NLA_POLICY_MASK(NLA_U32, LUNATIK_F_EPHEMERAL | LUNATIK_F_PERCPU),
 	[LUNATIK_A_TIMEOUT]	= { .type = NLA_U32 },
+	[LUNATIK_A_CONTEXT]	= { .type = NLA_U32 },
 };
 
 static const struct nla_policy close_policy[LUNATIK_A_MAX + 1] = {
@@ -171,10 +174,9 @@ static struct lunatik_state *find_for(struct genl_info *info)
 }
 
 /* The TIMEOUT attribute, or fallback. */
-static int get_timeout(struct genl_info *info, u32 fallback, u32 *timeout)
+static int get_timeout(struct genl_info *info, u32 fallback, u32 max, u32 *timeout)
 {
 	const struct nlattr *attr = info->attrs[LUNATIK_A_TIMEOUT];
-	u32 max = lunatik_max_timeout();
 
 	*timeout = attr ? nla_get_u32(attr) : fallback;
 	if (attr && (!*timeout || *timeout > max)) {
@@ -200,12 +202,29 @@ static int get_max_alloc(struct genl_info *info, u32 *max_alloc)
 	return 0;
 }
 
+static int get_context(struct genl_info *info, u32 flags, u32 *context)
+{
+	const struct nlattr *attr = info->attrs[LUNATIK_A_CONTEXT];
+
+	*context = attr ? nla_get_u32(attr) : LUNATIK_CONTEXT_PROCESS;
+	if (*context > LUNATIK_CONTEXT_SOFTIRQ)
+		return refuse(info->extack, attr, -EINVAL,
+			      "CONTEXT must be PROCESS (0) or SOFTIRQ (1)");
+	if (flags & LUNATIK_F_PERCPU && *context != LUNATIK_CONTEXT_SOFTIRQ)
+		return refuse(info->extack, info->attrs[LUNATIK_A_FLAGS], -EINVAL,
+			      "PERCPU needs the CONTEXT SOFTIRQ");
+	return 0;
+}
+
 static u32 get_flags(struct genl_info *info)
 {
 	const struct nlattr *attr = info->attrs[LUNATIK_A_FLAGS];
 
 	return attr ? nla_get_u32(attr) : 0;
 }
+
+/* Bytes of a description with all the hooks and verdicts that there can be, about twice. */
+#define DESCRIPTION_MAX	SZ_32K
 
 static int put_u64(struct sk_buff *skb, int type, u64 value)
 {
@@ -218,6 +237,7 @@ struct figures {
 	u64 held, peak;		/* bytes */
 	u64 runs, errors, deadline_kills;
 	u64 run_time;		/* ns */
+	u32 replicas, timers;
 };
 
 /* The figures of a state that runs are as of some moment, not all of the same one. */
@@ -227,6 +247,10 @@ static struct figures figures_of(const struct lunatik_state *state)
 	struct figures sum = {};
 
 	for (replica = state->replicas; replica < state->replicas + state->nreplicas; replica++) {
+		if (!replica->L)
+			continue;
+		sum.replicas++;
+		sum.timers += READ_ONCE(replica->timers.count);
 		sum.held += READ_ONCE(replica->heap.held);
 		sum.peak += READ_ONCE(replica->heap.peak);
 		sum.runs += READ_ONCE(replica->runs);
@@ -241,12 +265,13 @@ static int put_description(struct sk_buff *skb, struct lunatik_state *state)
 {
 	struct figures sum = figures_of(state);
 
+	lunatik_hooks_add_figures(state, &sum.runs, &sum.run_time);
 	if (nla_put_string(skb, LUNATIK_A_STATE_NAME, state->name) ||
 	    nla_put_u32(skb, LUNATIK_A_STATE_ID, state->id) ||
 	    nla_put_u32(skb, LUNATIK_A_MAX_ALLOC, state->max_alloc) ||
 	    nla_put_u32(skb, LUNATIK_A_CURR_ALLOC, min(sum.held, (u64)U32_MAX)) ||
 	    nla_put_u32(skb, LUNATIK_A_PEAK_ALLOC, min(sum.peak, (u64)U32_MAX)) ||
-	    nla_put_u32(skb, LUNATIK_A_CONTEXT, LUNATIK_CONTEXT_PROCESS) ||
+	    nla_put_u32(skb, LUNATIK_A_CONTEXT, state->context) ||
 	    nla_put_u32(skb, LUNATIK_A_FLAGS, state->flags) ||
 	    nla_put_u32(skb, LUNATIK_A_TIMEOUT, state->timeout) ||
 	    nla_put_u32(skb, LUNATIK_A_REFERENCES, READ_ONCE(state->nrefs)) ||
@@ -255,9 +280,11 @@ static int put_description(struct sk_buff *skb, struct lunatik_state *state)
 	    put_u64(skb, LUNATIK_A_ERRORS, sum.errors) ||
 	    put_u64(skb, LUNATIK_A_DEADLINE_KILLS, sum.deadline_kills) ||
 	    put_u64(skb, LUNATIK_A_RUN_TIME, sum.run_time) ||
-	    put_u64(skb, LUNATIK_A_CREATED, state->created))
+	    put_u64(skb, LUNATIK_A_CREATED, state->created) ||
+	    nla_put_u32(skb, LUNATIK_A_REPLICAS, sum.replicas) ||
+	    nla_put_u32(skb, LUNATIK_A_TIMERS, sum.timers))
 		return -EMSGSIZE;
-	return 0;
+	return lunatik_hooks_put(state, skb);
 }
 
 static int link_new(struct lunatik_state *state, const struct lunatik_peer *peer,
@@ -307,7 +334,7 @@ static int newstate(struct sk_buff *skb, struct genl_info *info)
 	struct lunatik_net *lnet = lunatik_net(genl_info_net(info));
 	const struct nlattr *attr = info->attrs[LUNATIK_A_STATE_NAME];
 	struct lunatik_peer peer = peer_of(skb);
-	u32 max_alloc, timeout;
+	u32 max_alloc, timeout, context, flags = get_flags(info);
 	struct lunatik_state *state;
 	struct lunatik_reply reply;
 	const char *name;
@@ -320,7 +347,12 @@ static int newstate(struct sk_buff *skb, struct genl_info *info)
 		return err;
 	err = get_max_alloc(info, &max_alloc);
 	if (!err)
-		err = get_timeout(info, lunatik_timeout(), &timeout);
+		err = get_context(info, flags, &context);
+	if (!err && context == LUNATIK_CONTEXT_SOFTIRQ)
+		err = get_timeout(info, lunatik_softirq_timeout(), lunatik_max_softirq_timeout(),
+				  &timeout);
+	else if (!err)
+		err = get_timeout(info, lunatik_timeout(), lunatik_max_timeout(), &timeout);
 	if (err)
 		return err;
 	/* Before the work of making one; link_new() looks again. */
@@ -335,7 +367,7 @@ static int newstate(struct sk_buff *skb, struct genl_info *info)
 	err = lunatik_reply_alloc(&reply);
 	if (err)
 		return err;
-	state = lunatik_state_new(lnet, name, max_alloc, get_flags(info), timeout);
+	state = lunatik_state_new(lnet, name, max_alloc, flags, context, timeout);
 	if (IS_ERR(state)) {
 		err = PTR_ERR(state);
 		if (err == -EDQUOT)
@@ -469,6 +501,7 @@ struct dostring {
 	const struct nlattr *code;	/* the only one, or NULL */
 	int rem;			/* of the message, from the next attribute on */
 	const struct nlattr *next;
+	struct lunatik_binary binary;	/* the code, compiled; or nothing */
 };
 
 /* A lua_Reader over the CODE attributes. */
@@ -493,29 +526,71 @@ static int load_code(lua_State *L, struct dostring *dostring)
 {
 	const struct nlattr *code = dostring->code;
 
+	if (dostring->binary.data)
+		return lunatik_binary_load(L, &dostring->binary, dostring->chunk_name);
+	dostring->next = nlmsg_attrdata(dostring->nlh, GENL_HDRLEN);
+	dostring->rem = nlmsg_attrlen(dostring->nlh, GENL_HDRLEN);
 	if (code)
 		return lunatik_chunk_load(L, nla_data(code), nla_len(code), dostring->chunk_name);
 	return lunatik_load(L, next_code, dostring, dostring->chunk_name, "t");
 }
 
+/* Pushes the compiled code, or raises an error. */
+static void push_code(lua_State *L, struct dostring *dostring, struct lunatik_run *run)
+{
+	int status = load_code(L, dostring);
+
+	if (status == LUA_OK)
+		return;
+	if (status != LUA_ERRMEM)
+		run->error = -ENOEXEC;
+	lua_error(L);
+}
+
+struct compile {
+	struct lunatik_run run;
+	struct dostring *dostring;
+};
+
+static int compile_body(lua_State *L)
+{
+	struct compile *compile = lua_touserdata(L, 1);
+
+	push_code(L, compile->dostring, &compile->run);
+	lunatik_binary_dump(L, &compile->dostring->binary, lunatik_state_of(L)->max_alloc);
+	return 0;
+}
+
+/* Compiles where no packet waits. */
+static int dostring_prepare(struct lunatik_state *state, struct lunatik_run *run, u64 now, u64 end,
+			    u32 timeout)
+{
+	struct dostring *dostring = container_of(run, struct dostring, run);
+	struct compile compile = {
+		.run.body	= compile_body,
+		.run.reply	= run->reply,
+		.run.may_sleep	= true,
+		.dostring	= dostring,
+	};
+
+	return lunatik_run_apart(state, &compile.run, now, end, timeout);
+}
+
 static int dostring_body(lua_State *L)
 {
 	struct dostring *dostring = lua_touserdata(L, 1);
-	int status;
+	struct lunatik_reply *reply;
 
 	lua_settop(L, 0);
-	status = load_code(L, dostring);
-	if (status != LUA_OK) {
-		if (status != LUA_ERRMEM)
-			dostring->run.error = -ENOEXEC;
-		return lua_error(L);
-	}
+	push_code(L, dostring, &dostring->run);
 	if (dostring->nargs)
 		lunatik_value_push(L, dostring->nlh, dostring->nargs);
 	lua_call(L, dostring->nargs, LUA_MULTRET);
 	/* A pcall() that was the last thing to run may have caught the deadline. */
 	lunatik_poll(L);
-	lunatik_value_put(L, 1, lunatik_run_reply(&dostring->run));
+	reply = lunatik_run_reply(&dostring->run);
+	if (reply)
+		lunatik_value_put(L, 1, reply);
 	return 0;
 }
 
@@ -563,13 +638,19 @@ static int run(struct sk_buff *skb, struct genl_info *info, struct lunatik_run *
 	struct lunatik_reply reply;
 	u64 now = ktime_get_ns();
 	u32 timeout;
+	bool softirq;
 	int err;
 
 	if (IS_ERR(state))
 		return PTR_ERR(state);
-	err = get_timeout(info, state->timeout, &timeout);
+	softirq = state->context == LUNATIK_CONTEXT_SOFTIRQ;
+	err = get_timeout(info, softirq ? lunatik_timeout() : state->timeout,
+			  lunatik_max_timeout(), &timeout);
 	if (err)
 		goto out;
+	run->hold = state->timeout;
+	if (softirq && info->attrs[LUNATIK_A_TIMEOUT])
+		run->hold = min(timeout, lunatik_max_softirq_timeout());
 	run->limit = get_limit(skb, now);
 	if (run->limit <= now) {
 		err = refuse(info->extack, NULL, -ETIME,
@@ -598,11 +679,10 @@ static int dostring(struct sk_buff *skb, struct genl_info *info)
 	const struct nlattr *chunk_name = info->attrs[LUNATIK_A_CHUNK_NAME];
 	struct dostring dostring = {
 		.run.body	= dostring_body,
+		.run.prepare	= dostring_prepare,
 		.run.count	= 1,
 		.nlh		= info->nlhdr,
 		.chunk_name	= chunk_name ? nla_data(chunk_name) : "=dostring",
-		.next		= nlmsg_attrdata(info->nlhdr, GENL_HDRLEN),
-		.rem		= nlmsg_attrlen(info->nlhdr, GENL_HDRLEN),
 	};
 	size_t len = strlen(dostring.chunk_name);
 	int err;
@@ -618,7 +698,9 @@ static int dostring(struct sk_buff *skb, struct genl_info *info)
 		dostring.nargs = lunatik_value_check(info->nlhdr, info->extack);
 	if (dostring.nargs < 0)
 		return dostring.nargs;
-	return run(skb, info, &dostring.run, false);
+	err = run(skb, info, &dostring.run, false);
+	lunatik_binary_free(&dostring.binary);
+	return err;
 }
 
 struct senddata {
@@ -626,26 +708,25 @@ struct senddata {
 	int type;			/* of those attributes that are data */
 	unsigned int given;		/* of them, so far */
 	int rem;			/* of the message, from the next attribute on */
-	const struct nlattr *next;
+	const struct nlattr *data, *next;
 };
 
-/* That of the run that has begun: one may have failed before it came to this. */
+/* That of the run that has begun: one may have failed before it came to this, or be in several replicas. */
 static const struct nlattr *get_data(struct senddata *senddata)
 {
-	const struct nlattr *attr;
-
-	do {
-		attr = senddata->next;
-		senddata->next = nla_next(attr, &senddata->rem);
-		senddata->given += nla_type(attr) == senddata->type;
-	} while (senddata->given < senddata->run.begun);
-	return attr;
+	while (senddata->given < senddata->run.begun) {
+		senddata->data = senddata->next;
+		senddata->next = nla_next(senddata->data, &senddata->rem);
+		senddata->given += nla_type(senddata->data) == senddata->type;
+	}
+	return senddata->data;
 }
 
 static void receive(lua_State *L, struct senddata *senddata)
 {
 	const struct nlattr *data = get_data(senddata);
-	const char *reply;
+	struct lunatik_reply *reply;
+	const char *text;
 	size_t len;
 	int err;
 
@@ -659,11 +740,12 @@ static void receive(lua_State *L, struct senddata *senddata)
 	if (!lua_isstring(L, -1))
 		luaL_error(L, "the receiver returned a %s, not a string or nil",
 			   luaL_typename(L, -1));
-	reply = lua_tolstring(L, -1, &len);
+	text = lua_tolstring(L, -1, &len);
 	if (len > LUNATIK_DATA_MAX)
 		lunatik_run_fail(L, -EMSGSIZE, "the reply's %I bytes exceed %d",
 				 (lua_Integer)len, LUNATIK_DATA_MAX);
-	err = lunatik_reply_put(lunatik_run_reply(&senddata->run), LUNATIK_A_DATA, reply, len);
+	reply = lunatik_run_reply(&senddata->run);
+	err = reply ? lunatik_reply_put(reply, LUNATIK_A_DATA, text, len) : 0;
 	if (err)
 		lunatik_run_fail(L, err, "not enough memory for the reply");
 }
@@ -753,7 +835,9 @@ static int getinfo(struct sk_buff *skb, struct genl_info *info)
 	    put_u64(msg, LUNATIK_A_MAX_TOTAL_ALLOC, lunatik_max_total_alloc()) ||
 	    nla_put_u32(msg, LUNATIK_A_MAX_ALLOC, lunatik_max_alloc()) ||
 	    nla_put_u32(msg, LUNATIK_A_TIMEOUT, lunatik_timeout()) ||
-	    nla_put_u32(msg, LUNATIK_A_MAX_TIMEOUT, lunatik_max_timeout()))
+	    nla_put_u32(msg, LUNATIK_A_MAX_TIMEOUT, lunatik_max_timeout()) ||
+	    nla_put_u32(msg, LUNATIK_A_SOFTIRQ_TIMEOUT, lunatik_softirq_timeout()) ||
+	    nla_put_u32(msg, LUNATIK_A_MAX_SOFTIRQ_TIMEOUT, lunatik_max_softirq_timeout()))
 		err = -EMSGSIZE;
 	return lunatik_reply_send(&reply, err);
 }
@@ -784,6 +868,8 @@ static int states_dump_start(struct netlink_callback *cb)
 	struct states_dump *dump = (void *)cb->ctx;
 
 	BUILD_BUG_ON(sizeof(*dump) > sizeof(cb->ctx));
+	/* Room for the longest description, however small the reader's buffer is. */
+	cb->min_dump_alloc = DESCRIPTION_MAX;
 	dump->checked = cb->extack;
 	return dump->checked ? check_dump(cb) : 0;
 }

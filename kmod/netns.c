@@ -6,6 +6,7 @@
 #include "params.h"
 #include "session.h"
 #include "state.h"
+#include "timer.h"
 
 static unsigned int lunatik_net_id;
 
@@ -51,6 +52,7 @@ static void __net_exit netns_exit(struct net *net)
 	lunatik_session_drop_all(lnet);
 	lunatik_state_close_all(lnet);
 	xa_destroy(&lnet->states);
+	lunatik_timers_netns_exit(lnet);
 	lunatik_image_free(lnet->image);
 }
 

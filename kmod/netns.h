@@ -10,12 +10,14 @@
 #define LUNATIK_SESSION_BITS	6
 
 struct lunatik_image;
+struct workqueue_struct;
 
 /* What one network namespace has. */
 struct lunatik_net {
 	struct net *net;
 	struct mutex lock;	/* for all below that says so; may sleep under it */
 	struct lunatik_image *image;	/* of a fresh state; set once, by the first */
+	struct workqueue_struct *timers;	/* runs process states'; made by the first */
 	struct xarray states;	/* by id; changed under lock, read under RCU */
 	u32 next_id;		/* lock */
 	u32 nstates;		/* lock to change */

@@ -31,6 +31,16 @@ static unsigned int max_timeout_us = 10000000;
 module_param(max_timeout_us, uint, 0644);
 MODULE_PARM_DESC(max_timeout_us, "longest deadline of one run in microseconds (default 10 s, at most 60 s)");
 
+static unsigned int softirq_timeout_us = 10000;
+module_param(softirq_timeout_us, uint, 0644);
+MODULE_PARM_DESC(softirq_timeout_us,
+		 "default deadline of what packets wait for in microseconds (default 10 ms)");
+
+static unsigned int max_softirq_timeout_us = 100000;
+module_param(max_softirq_timeout_us, uint, 0644);
+MODULE_PARM_DESC(max_softirq_timeout_us,
+		 "longest deadline of what packets wait for in microseconds (default 100 ms, at most 1 s)");
+
 static bool allow_user_ns;
 module_param(allow_user_ns, bool, 0644);
 MODULE_PARM_DESC(allow_user_ns,
@@ -61,6 +71,16 @@ u32 lunatik_max_timeout(void)
 {
 	/* Who waits for a run waits uninterruptibly in places. */
 	return clamp_t(u32, READ_ONCE(max_timeout_us), 1, 60 * USEC_PER_SEC);
+}
+
+u32 lunatik_softirq_timeout(void)
+{
+	return clamp_t(u32, READ_ONCE(softirq_timeout_us), 1, lunatik_max_softirq_timeout());
+}
+
+u32 lunatik_max_softirq_timeout(void)
+{
+	return clamp_t(u32, READ_ONCE(max_softirq_timeout_us), 1, USEC_PER_SEC);
 }
 
 bool lunatik_netns_allowed(const struct net *net)

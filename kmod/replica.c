@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/errno.h>
 #include <linux/random.h>
+#include <linux/ratelimit.h>
 
 #include "lib/lib.h"
 #include "netns.h"
 #include "params.h"
 #include "replica.h"
 #include "state.h"
+
+/* A script that fails for each packet does not fill the log, nor its listeners. */
+#define LOGGED_AT_ONCE	10
+#define LOG_INTERVAL	HZ
 
 int lunatik_replica_init(struct lunatik_replica *replica, struct lunatik_state *state,
 			 u32 max_alloc, size_t own)
@@ -15,9 +20,14 @@ int lunatik_replica_init(struct lunatik_replica *replica, struct lunatik_state *
 	int err = -EDQUOT;
 
 	replica->state = state;
+	spin_lock_init(&replica->lock);
+	ratelimit_state_init(&replica->log_limit, LOG_INTERVAL, LOGGED_AT_ONCE);
+	/* The log tells how many, so the kernel's own has not to. */
+	ratelimit_set_flags(&replica->log_limit, RATELIMIT_MSG_ON_RELEASE);
 	lunatik_deadline_init(&replica->deadline, &state->closing);
 	lunatik_heap_init(&replica->heap, lnet, &replica->deadline.guard, max_alloc);
 	lunatik_log_share_init(&replica->logged);
+	lunatik_timers_init(&replica->timers);
 	prandom_seed_state(&replica->random, get_random_u64());
 
 	if (!lunatik_heap_charge(&replica->heap, own))

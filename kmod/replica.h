@@ -8,26 +8,44 @@
 
 #include <linux/cache.h>
 #include <linux/prandom.h>
+#include <linux/ratelimit_types.h>
+#include <linux/spinlock.h>
 
 #include "deadline.h"
 #include "heap.h"
 #include "log.h"
+#include "run.h"
+#include "timer.h"
 
-struct lunatik_run;
+struct lunatik_packet;
 struct lunatik_state;
 
 struct lunatik_replica {
 	struct lunatik_deadline deadline;
 	struct lunatik_heap heap;
 	struct lunatik_log_share logged;
-	lua_State *L;			/* by whoever has the run lock */
-	struct lunatik_run *run;	/* likewise, as all below */
 	struct lunatik_state *state;
+
+	/*
+	 * Softirq states: by whoever runs the replica, unless it is held by who may
+	 * sleep and so has the state's run lock only. All below is theirs.
+	 */
+	spinlock_t lock;
+	bool held;			/* lock */
+	lua_State *L;			/* of requests */
+	lua_State *callbacks;		/* of packets and timers; NULL without any yet */
+	struct lunatik_run *run;
+	struct lunatik_run callback;	/* a packet's or timer's */
+	struct lunatik_packet *packet;	/* in hand, or NULL */
+	u64 packets;			/* tells them apart */
+	struct lunatik_timers timers;
 	struct rnd_state random;	/* math.random() */
 	u64 runs;
 	u64 errors;
 	u64 deadline_kills;
 	u64 run_time;			/* ns */
+	u64 unlogged;			/* failures of callbacks since one was logged */
+	struct ratelimit_state log_limit;
 } ____cacheline_aligned_in_smp;
 
 static inline struct lunatik_replica *lunatik_replica_of(const lua_State *L)

@@ -55,6 +55,7 @@ void lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
 	reply->several = false;
 	reply->index = 0;
 	reply->mark = 0;
+	reply->guard = &lunatik_guard_none;
 }
 
 int lunatik_reply_alloc(struct lunatik_reply *reply)

@@ -8,8 +8,8 @@
 #define LUNATIK_STACK_H
 
 #include <linux/gfp.h>
+#include <linux/sched/task_stack.h>
 #include <linux/sizes.h>
-#include <linux/thread_info.h>
 
 #include "lua/guard.h"
 
@@ -40,6 +40,21 @@
 #define LUNATIK_STACK_HANDLER	LUNATIK_STACK(2496)
 #define LUNATIK_STACK_HARD	LUNATIK_STACK(2240)
 #define LUNATIK_STACK_ALLOC	LUNATIK_STACK(1408)
+
+/* For the next one: the stack is not the task's. BH disabled. */
+unsigned long lunatik_stack_end_irq(unsigned long sp);
+
+/* The lowest address of the stack that the caller runs on. BH disabled. */
+static __always_inline unsigned long lunatik_stack_end(void)
+{
+	unsigned long sp = (unsigned long)__builtin_frame_address(0);
+	unsigned long end = (unsigned long)end_of_stack(current);
+
+	return likely(sp - end < THREAD_SIZE) ? end : lunatik_stack_end_irq(sp);
+}
+
+/* Of who runs nothing. */
+extern const struct lunatik_guard lunatik_guard_none;
 
 /* Outside of runs there is always enough. */
 static __always_inline size_t lunatik_stack_left(const struct lunatik_guard *guard)

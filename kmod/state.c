@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/cpumask.h>
 #include <linux/err.h>
 #include <linux/jhash.h>
 #include <linux/ktime.h>
@@ -72,8 +73,9 @@ static size_t own_size(const struct lunatik_replica *replica)
 static void free_replicas(struct lunatik_state *state, unsigned int count)
 {
 	while (count--)
-		lunatik_replica_uninit(&state->replicas[count],
-				       own_size(&state->replicas[count]));
+		if (state->replicas[count].L)
+			lunatik_replica_uninit(&state->replicas[count],
+					       own_size(&state->replicas[count]));
 }
 
 static int make_replicas(struct lunatik_state *state)
@@ -85,6 +87,9 @@ static int make_replicas(struct lunatik_state *state)
 		struct lunatik_replica *replica = &state->replicas[i];
 
 		replica->state = state;
+		/* One for each CPU that there can be, for it comes with what the others have. */
+		if (state->nreplicas > 1 && !cpu_possible(i))
+			continue;
 		err = lunatik_replica_init(replica, state, state->max_alloc, own_size(replica));
 		if (err) {
 			free_replicas(state, i);
@@ -95,10 +100,10 @@ static int make_replicas(struct lunatik_state *state)
 }
 
 struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *name, u32 max_alloc,
-					u32 flags, u32 timeout)
+					u32 flags, u32 context, u32 timeout)
 {
 	struct lunatik_state *state;
-	unsigned int nreplicas = 1;
+	unsigned int nreplicas = flags & LUNATIK_F_PERCPU ? nr_cpu_ids : 1;
 	int err;
 
 	state = kvzalloc(struct_size(state, replicas, nreplicas), GFP_KERNEL_ACCOUNT);
@@ -106,6 +111,7 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 		return ERR_PTR(-ENOMEM);
 	state->lnet = lnet;
 	state->flags = flags;
+	state->context = context;
 	state->max_alloc = max_alloc;
 	state->timeout = timeout;
 	state->created = ktime_get_real_ns();
@@ -117,6 +123,8 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	spin_lock_init(&state->subscribers_lock);
 	INIT_LIST_HEAD(&state->subscribers);
 	lunatik_log_init(&state->log);
+	lunatik_hooks_init(&state->hooks);
+	lunatik_timers_init_state(state);
 	err = make_replicas(state);
 	if (err) {
 		kvfree(state);
@@ -125,9 +133,26 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	return state;
 }
 
+/* No callback begins any more. */
+static void lock_out(struct lunatik_state *state)
+{
+	struct lunatik_replica *replica;
+
+	for (replica = state->replicas; replica < state->replicas + state->nreplicas; replica++) {
+		if (!replica->L)
+			continue;
+		spin_lock_bh(&replica->lock);
+		replica->held = true;
+		spin_unlock_bh(&replica->lock);
+	}
+}
+
 static void state_free(struct lunatik_state *state)
 {
 	might_sleep();
+	lock_out(state);
+	lunatik_hooks_stop(state);
+	lunatik_timers_stop(state);
 	free_replicas(state, state->nreplicas);
 	kvfree_rcu(state, rcu);
 }
@@ -204,6 +229,18 @@ void lunatik_state_put(struct lunatik_state *state)
 		state_free(state);
 }
 
+bool lunatik_state_bound(const struct lunatik_state *state)
+{
+	const struct lunatik_replica *replica;
+
+	if (READ_ONCE(state->hooks.count))
+		return true;
+	for (replica = state->replicas; replica < state->replicas + state->nreplicas; replica++)
+		if (READ_ONCE(replica->timers.count))
+			return true;
+	return false;
+}
+
 static bool closing(const struct lunatik_state *state)
 {
 	return READ_ONCE(state->closing) || READ_ONCE(stopping);
@@ -237,7 +274,7 @@ static int wait_for_lock(struct lunatik_state *state, u64 end)
 			err = -ETIME;
 			break;
 		}
-		schedule_timeout(nsecs_to_jiffies(end - now) + 1);
+		schedule_timeout(min(nsecs_to_jiffies(end - now), (unsigned long)MAX_JIFFY_OFFSET) + 1);
 	}
 	finish_wait(&state->waiters, &wait);
 	/* Who gives up may have been the one that was woken. */

@@ -9,6 +9,7 @@
 #include <linux/wait.h>
 #include <uapi/linux/lunatik.h>
 
+#include "hook.h"
 #include "log.h"
 #include "replica.h"
 
@@ -19,6 +20,7 @@ struct lunatik_state {
 	struct lunatik_log log;
 	u32 id;
 	u32 flags;			/* enum lunatik_flag */
+	u32 context;			/* enum lunatik_context */
 	u32 max_alloc;			/* of each replica, bytes */
 	u32 timeout;			/* default deadline, microseconds */
 	u64 created;			/* ns since the epoch */
@@ -37,6 +39,9 @@ struct lunatik_state {
 	u32 nsubscribers;		/* subscribers_lock */
 	u64 sent;			/* run lock: lunatik.send() calls */
 
+	struct lunatik_hooks hooks;
+	struct work_struct fire;	/* process states' timers */
+
 	struct rhash_head by_name;
 	struct rcu_head rcu;
 
@@ -44,9 +49,12 @@ struct lunatik_state {
 	struct lunatik_replica replicas[];
 };
 
+/* Whether packets or timers may run it. Does not become true while the run lock is held. */
+bool lunatik_state_bound(const struct lunatik_state *state);
+
 /* Makes a state that nobody sees yet. May sleep. An ERR_PTR on failure. */
 struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *name, u32 max_alloc,
-					u32 flags, u32 timeout);
+					u32 flags, u32 context, u32 timeout);
 
 /*
  * Puts a new state into its namespace's tables, where it is found by name and

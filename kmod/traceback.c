@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/seq_buf.h>
 #include <linux/slab.h>
-#include <uapi/linux/lunatik.h>
 
-#include "reply.h"
 #include "stack.h"
 #include "traceback.h"
 
@@ -117,7 +115,7 @@ static int last_level(lua_State *L, lua_Debug *ar)
 	return low;
 }
 
-void lunatik_traceback(lua_State *L, int level, struct lunatik_reply *reply)
+char *lunatik_traceback(lua_State *L, int level, size_t *len)
 {
 	struct seq_buf text;
 	lua_Debug ar;
@@ -125,10 +123,10 @@ void lunatik_traceback(lua_State *L, int level, struct lunatik_reply *reply)
 	char *buffer;
 
 	if (!lua_checkstack(L, LUA_MINSTACK))
-		return;
+		return NULL;
 	buffer = kmalloc(TEXT_MAX, lunatik_gfp(lunatik_guard(L)));
 	if (!buffer)
-		return;
+		return NULL;
 	seq_buf_init(&text, buffer, TEXT_MAX);
 	seq_buf_printf(&text, "stack traceback:");
 	last = last_level(L, &ar);
@@ -143,7 +141,10 @@ void lunatik_traceback(lua_State *L, int level, struct lunatik_reply *reply)
 	}
 	for (; lua_getstack(L, level, &ar); level++)
 		print_level(L, &ar, &text);
-	if (!seq_buf_has_overflowed(&text))
-		lunatik_reply_put(reply, LUNATIK_A_TRACEBACK, buffer, seq_buf_used(&text));
-	kfree(buffer);
+	if (seq_buf_has_overflowed(&text)) {
+		kfree(buffer);
+		return NULL;
+	}
+	*len = seq_buf_used(&text);
+	return buffer;
 }

@@ -9,6 +9,7 @@
 /* Opened by the first require(). */
 static const luaL_Reg builtin[] = {
 	{ "lunatik",	lunatik_lib_open_lunatik },
+	{ "netfilter",	lunatik_lib_open_netfilter },
 	{ "data",		lunatik_lib_open_data },
 };
 

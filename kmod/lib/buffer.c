@@ -3,6 +3,7 @@
 #include <linux/string.h>
 #include <asm/byteorder.h>
 
+#include "../packet.h"
 #include "../lua/args.h"
 #include "ltable.h"
 #include "../lua/registry.h"
@@ -17,11 +18,18 @@ static noinline __cold struct lunatik_buffer *no_buffer(lua_State *L, int n)
 	return NULL;
 }
 
-/* What a light userdata stands for. No library has packets. */
-static struct lunatik_buffer *packet_buffer(lua_State *L, void *token)
+static noinline __cold struct lunatik_buffer *no_packet(lua_State *L)
 {
 	luaL_error(L, "packet used outside its callback");
 	return NULL;
+}
+
+/* What a light userdata stands for. */
+static __always_inline struct lunatik_buffer *packet_buffer(lua_State *L, void *token)
+{
+	struct lunatik_packet *packet = lunatik_packet_in_hand(L, token);
+
+	return likely(packet) ? &packet->buffer : no_packet(L);
 }
 
 static __always_inline const Table *data_metatable(lua_State *L)

@@ -6,6 +6,7 @@
 #include "../lua/lunatik_lua.h"
 #include "../stack.h"
 
+struct lunatik_hook_spec;
 struct lunatik_replica;
 
 /* A fresh lua_State in the replica's heap. May sleep. NULL without memory. */
@@ -35,7 +36,11 @@ static inline void lunatik_lib_need_kernel(lua_State *L)
 /* Each is a lua_CFunction that returns its library's table. */
 int lunatik_lib_open_math(lua_State *L);
 int lunatik_lib_open_lunatik(lua_State *L);
+int lunatik_lib_open_netfilter(lua_State *L);
 int lunatik_lib_open_data(lua_State *L);
+
+/* Registers the function on top of the stack and pushes a handle instead. Raises errors. */
+int lunatik_lib_push_hook(lua_State *L, const struct lunatik_hook_spec *spec);
 
 /* Replace parts of the base library and add `package` and `require`. */
 void lunatik_lib_amend_base(lua_State *L);

@@ -7,6 +7,7 @@
 #include "../netns.h"
 #include "../session.h"
 #include "../state.h"
+#include "../timer.h"
 #include "lib.h"
 
 bool lunatik_lib_push_receiver(lua_State *L)
@@ -43,7 +44,30 @@ static int lunatik_send(lua_State *L)
 	return 1;
 }
 
+static int push_timer(lua_State *L, bool again)
+{
+	lua_Integer ms = luaL_checkinteger(L, 1);
+
+	luaL_argcheck(L, ms >= again, 1, again ? "must be at least 1" : "must not be negative");
+	luaL_checktype(L, 2, LUA_TFUNCTION);
+	lua_settop(L, 2);
+	lunatik_timer_push(L, ms, again);
+	return 1;
+}
+
+static int lunatik_after(lua_State *L)
+{
+	return push_timer(L, false);
+}
+
+static int lunatik_every(lua_State *L)
+{
+	return push_timer(L, true);
+}
+
 static const luaL_Reg functions[] = {
+	{ "after",	lunatik_after },
+	{ "every",	lunatik_every },
 	{ "receive",	lunatik_receive },
 	{ "send",	lunatik_send },
 	{ "name",	NULL },

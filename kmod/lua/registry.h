@@ -9,6 +9,10 @@ enum {
 	LUNATIK_RIDX_CHUNKS = LUA_RIDX_LAST + 1,	/* chunk.c's cache */
 	LUNATIK_RIDX_RECEIVER,				/* lunatik.receive()'s function, or nil */
 	LUNATIK_RIDX_DATA,				/* metatable of data buffers */
+	/* From here on: callback.c's */
+	LUNATIK_RIDX_CALLBACKS,				/* their coroutine */
+	LUNATIK_RIDX_TIMERS,				/* those that have yet to fire, by address */
+	LUNATIK_RIDX_HOOKS,				/* functions by the hook's index, from here on */
 };
 
 #endif

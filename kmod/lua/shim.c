@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is left of Lua and of libc when floats, files and binary chunks are gone.
+ * What is left of Lua and of libc when floats and files are gone.
  */
 #define LUA_CORE
 #include "lprefix.h"
@@ -8,28 +8,12 @@
 #include "ldebug.h"
 #include "ldo.h"
 #include "lstate.h"
-#include "lundump.h"
 #include <setjmp.h>
 
 long long lunatik_nofloat(lua_State *L, const char *what)
 {
 	luaG_runerror(L, "%s needs floating point, which the kernel does not have", what);
 	return 0;
-}
-
-/* lua_load() asks for text only, so this is never reached; it must exist. */
-LClosure *luaU_undump(lua_State *L, ZIO *Z, Table *anchor, const char *name, int fixed)
-{
-	(void)Z, (void)anchor, (void)name, (void)fixed;
-	luaG_runerror(L, "binary chunks cannot be loaded");
-	return NULL;
-}
-
-/* An error code, as a writer would return it. */
-int luaU_dump(lua_State *L, const Proto *f, lua_Writer w, void *data, int strip)
-{
-	(void)L, (void)f, (void)w, (void)data, (void)strip;
-	return 1;
 }
 
 void lunatik_shed_handlers(lua_State *L)

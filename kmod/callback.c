@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <uapi/linux/lunatik.h>
+
+#include "callback.h"
+#include "lua/registry.h"
+#include "packet.h"
+#include "replica.h"
+#include "run.h"
+#include "state.h"
+
+void lunatik_callbacks_open(lua_State *L)
+{
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	bool process = replica->state->context == LUNATIK_CONTEXT_PROCESS;
+	lua_State *callbacks;
+	int i;
+
+	if (replica->callbacks)
+		return;
+	luaL_checkstack(L, LUA_MINSTACK, NULL);
+	lunatik_packet_open(L);
+	lua_newtable(L);
+	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_TIMERS);
+	for (i = 0; i < (process ? 0 : LUNATIK_HOOKS_MAX); i++) {
+		lua_pushboolean(L, false);
+		lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_HOOKS + i);
+	}
+	callbacks = lua_newthread(L);
+	lua_pushcfunction(callbacks, lunatik_run_on_error);
+	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_CALLBACKS);
+	replica->callbacks = callbacks;
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/minmax.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <net/ip.h>
+
+#include "checksum.h"
+
+/* Bytes of a packet, as the offsets of scripts */
+struct span {
+	s32 begin, end;
+};
+
+static struct span both(struct span a, struct span b)
+{
+	return (struct span){ max(a.begin, b.begin), min(a.end, b.end) };
+}
+
+static bool is_empty(struct span a)
+{
+	return a.begin >= a.end;
+}
+
+/* The checksum of a transport header. */
+struct transport_sum {
+	__sum16 *sum;
+	bool pseudo;		/* it is over the addresses, too */
+	bool zero_is_none;	/* and over nothing if it is 0 */
+};
+
+/* What is directly writable at an offset, or NULL. */
+static void *at(const struct lunatik_packet *packet, s32 off, u32 n)
+{
+	const struct lunatik_buffer *buffer = &packet->buffer;
+
+	return off >= buffer->low && off + (s64)n <= buffer->linear ? buffer->data + off : NULL;
+}
+
+static bool find_transport(const struct lunatik_packet *packet,
+			   const struct lunatik_layout *layout, struct transport_sum *found)
+{
+	s32 off = layout->transport;
+
+	if (off < 0)
+		return false;
+	*found = (struct transport_sum){ .pseudo = true };
+	switch (layout->transport_protocol) {
+	case IPPROTO_TCP:
+		off += offsetof(struct tcphdr, check);
+		break;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		off += offsetof(struct udphdr, check);
+		found->zero_is_none = layout->transport_protocol == IPPROTO_UDP;
+		break;
+	case IPPROTO_ICMPV6:
+		off += offsetof(struct icmp6hdr, icmp6_cksum);
+		break;
+	case IPPROTO_ICMP:
+		off += offsetof(struct icmphdr, checksum);
+		found->pseudo = false;
+		break;
+	default:
+		return false;
+	}
+	found->sum = at(packet, off, sizeof(*found->sum));
+	return found->sum;
+}
+
+static s32 offset_of(const struct lunatik_packet *packet, const void *ptr)
+{
+	return (const u8 *)ptr - packet->buffer.data;
+}
+
+/* The device adds what it sees of the packet to what is there: the pseudo header's part, not inverted. */
+static bool is_partial(const struct lunatik_packet *packet)
+{
+	return packet->kind != LUNATIK_HOOK_XDP && packet->skb->ip_summed == CHECKSUM_PARTIAL;
+}
+
+static void change(__sum16 *sum, __wsum difference)
+{
+	*sum = csum_fold(csum_add(~csum_unfold(*sum), difference));
+}
+
+static void change_transport(const struct lunatik_packet *packet, struct transport_sum transport,
+			     __wsum difference, bool pseudo)
+{
+	if (transport.zero_is_none && !*transport.sum && !is_partial(packet))
+		return;
+	if (is_partial(packet)) {
+		if (pseudo)
+			*transport.sum = ~csum_fold(csum_add(csum_unfold(*transport.sum),
+							     difference));
+		return;
+	}
+	change(transport.sum, difference);
+	if (transport.zero_is_none && !*transport.sum)
+		*transport.sum = CSUM_MANGLED_0;
+}
+
+/* The sum of what a write changes in `part`, whose first byte is an even one of the sum. */
+struct write {
+	struct span span;
+	const u8 *old, *new;
+};
+
+static __wsum difference(const struct write *write, struct span part)
+{
+	struct span changed = both(write->span, part);
+	s32 skip = changed.begin - write->span.begin, n = changed.end - changed.begin;
+	__wsum sum;
+
+	if (is_empty(changed))
+		return 0;
+	sum = csum_sub(csum_partial(write->new + skip, n, 0),
+		       csum_partial(write->old + skip, n, 0));
+	return (changed.begin - part.begin) & 1 ? csum_shift(sum, 1) : sum;
+}
+
+static bool covers(const struct lunatik_packet *packet, const struct write *write,
+		   const __sum16 *sum)
+{
+	s32 off = offset_of(packet, sum);
+
+	return !is_empty(both(write->span, (struct span){ off, off + (s32)sizeof(*sum) }));
+}
+
+static void fix_ipv4(const struct lunatik_packet *packet, const struct lunatik_layout *layout,
+		     const struct write *write)
+{
+	struct iphdr *ip = at(packet, layout->network, sizeof(*ip));
+
+	if (ip && !covers(packet, write, &ip->check))
+		change(&ip->check, difference(write, (struct span){ layout->network,
+					      layout->network + 4 * ip->ihl }));
+}
+
+static struct span addresses(const struct lunatik_layout *layout)
+{
+	s32 begin = layout->network;
+
+	if (layout->version == 4)
+		return (struct span){ begin + (s32)offsetof(struct iphdr, saddr),
+				       begin + (s32)sizeof(struct iphdr) };
+	return (struct span){ begin + (s32)offsetof(struct ipv6hdr, saddr),
+			       begin + (s32)sizeof(struct ipv6hdr) };
+}
+
+static void fix_transport(const struct lunatik_packet *packet,
+			  const struct lunatik_layout *layout, const struct write *write)
+{
+	struct transport_sum transport;
+	__wsum sum;
+
+	if (!find_transport(packet, layout, &transport) ||
+	    covers(packet, write, transport.sum))
+		return;
+	if (transport.pseudo) {
+		sum = difference(write, addresses(layout));
+		if (sum)
+			change_transport(packet, transport, sum, true);
+	}
+	sum = difference(write, (struct span){ layout->transport, S32_MAX });
+	if (sum)
+		change_transport(packet, transport, sum, false);
+}
+
+void lunatik_checksum_write(struct lunatik_packet *packet, s32 off, const void *from, u32 n)
+{
+	/* As it is before the write, which may change what is where. */
+	const struct lunatik_layout *layout = lunatik_packet_layout(packet);
+	struct write write = {
+		.span	= { off, off + (s32)n },
+		.old	= packet->buffer.data + off,
+		.new	= from,
+	};
+
+	if (layout->version) {
+		if (layout->version == 4)
+			fix_ipv4(packet, layout, &write);
+		fix_transport(packet, layout, &write);
+	}
+	memcpy(packet->buffer.data + off, from, n);
+	/* Headers may be others now. */
+	packet->layout.known = false;
+}
+
+static __wsum word_difference(__be16 old, __be16 new)
+{
+	return csum_sub((__force __wsum)new, (__force __wsum)old);
+}
+
+/* Adds to a length in a header; what that changes the sum over it by. */
+static __wsum add(__be16 *length, s32 more)
+{
+	__be16 old = *length;
+
+	*length = htons(ntohs(old) + more);
+	return word_difference(old, *length);
+}
+
+/* False, and nothing has changed, if the datagram did not end with the packet. */
+static bool resize_network(const struct lunatik_packet *packet,
+			   const struct lunatik_layout *layout, s32 more)
+{
+	s32 old = packet->buffer.len - layout->network - more;
+	struct ipv6hdr *ipv6;
+	struct iphdr *ip;
+
+	if (layout->version == 4) {
+		ip = at(packet, layout->network, sizeof(*ip));
+		if (!ip || ntohs(ip->tot_len) != old)
+			return false;
+		change(&ip->check, add(&ip->tot_len, more));
+	} else {
+		ipv6 = at(packet, layout->network, sizeof(*ipv6));
+		if (!ipv6 || ntohs(ipv6->payload_len) + (s32)sizeof(*ipv6) != old)
+			return false;
+		add(&ipv6->payload_len, more);
+	}
+	return true;
+}
+
+void lunatik_checksum_resize(struct lunatik_packet *packet, s32 off, s32 more, __wsum sum)
+{
+	const struct lunatik_layout *layout = lunatik_packet_layout(packet);
+	struct transport_sum transport;
+	struct udphdr *udp = NULL;
+	__be16 old, new;
+
+	if (!layout->version || !resize_network(packet, layout, more))
+		return;
+	/* A fragment's lengths and sums are those of the whole. */
+	if (layout->fragment || !find_transport(packet, layout, &transport))
+		return;
+	if (layout->transport_protocol == IPPROTO_UDP)
+		udp = at(packet, layout->transport, sizeof(*udp));
+	if ((off - layout->transport) & 1)
+		sum = csum_shift(sum, 1);
+	change_transport(packet, transport, more < 0 ? csum_sub(0, sum) : sum, false);
+	if (udp)
+		change_transport(packet, transport, add(&udp->len, more), false);
+	if (transport.pseudo) {
+		old = htons(packet->buffer.len - layout->transport - more);
+		new = htons(packet->buffer.len - layout->transport);
+		change_transport(packet, transport, word_difference(old, new), true);
+	}
+}

@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include <linux/netfilter.h>
+#include <linux/overflow.h>
+#include <linux/sched/clock.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/workqueue.h>
+#include <net/netlink.h>
+#include <uapi/linux/bpf.h>
+#include <uapi/linux/lunatik.h>
+#include <uapi/linux/pkt_cls.h>
+
+#include "callback.h"
+#include "hook.h"
+#include "lib/lib.h"
+#include "lua/registry.h"
+#include "netfilter.h"
+#include "netns.h"
+#include "packet.h"
+#include "run.h"
+#include "state.h"
+
+static void reap_later(struct work_struct *work)
+{
+	struct lunatik_state *state = container_of(work, struct lunatik_state, hooks.reap);
+	u64 now;
+
+	/* Who closes the state takes its hooks, too. */
+	if (lunatik_state_lock(state, U64_MAX, &now))
+		return;
+	lunatik_hooks_reap(state);
+	lunatik_state_unlock(state);
+}
+
+void lunatik_hooks_init(struct lunatik_hooks *hooks)
+{
+	spin_lock_init(&hooks->lock);
+	INIT_LIST_HEAD(&hooks->list);
+	INIT_WORK(&hooks->reap, reap_later);
+}
+
+/* The sum of the slots, as of some moment. */
+static void add_up(const struct lunatik_hook *hook, struct lunatik_slot *sum)
+{
+	unsigned int i, v;
+
+	memset(sum, 0, sizeof(*sum));
+	for (i = 0; i < hook->state->nreplicas; i++) {
+		const struct lunatik_slot *slot = &hook->slots[i];
+
+		sum->calls += READ_ONCE(slot->calls);
+		sum->errors += READ_ONCE(slot->errors);
+		sum->deadline_kills += READ_ONCE(slot->deadline_kills);
+		sum->run_time += READ_ONCE(slot->run_time);
+		for (v = 0; v < LUNATIK_VERDICTS; v++)
+			sum->verdicts[v] += READ_ONCE(slot->verdicts[v]);
+	}
+}
+
+static void take_from_kernel(struct lunatik_hook *hook)
+{
+	struct lunatik_hooks *hooks = &hook->state->hooks;
+	struct lunatik_slot sum;
+
+	if (hook->kind == LUNATIK_HOOK_NETFILTER)
+		nf_unregister_net_hook(hook->state->lnet->net, &hook->ops);
+	spin_lock_bh(&hooks->lock);
+	if (rcu_access_pointer(hooks->single[hook->kind]) == hook)
+		RCU_INIT_POINTER(hooks->single[hook->kind], NULL);
+	add_up(hook, &sum);
+	hooks->past_runs += sum.calls;
+	hooks->past_run_time += sum.run_time;
+	list_del(&hook->list);
+	__clear_bit(hook->index, hooks->used);
+	WRITE_ONCE(hooks->count, hooks->count - 1);
+	spin_unlock_bh(&hooks->lock);
+}
+
+static size_t size_of(const struct lunatik_state *state)
+{
+	return struct_size_t(struct lunatik_hook, slots, state->nreplicas);
+}
+
+static void uncharge(struct lunatik_replica *replica, size_t size)
+{
+	spin_lock_bh(&replica->lock);
+	lunatik_heap_uncharge(&replica->heap, size);
+	spin_unlock_bh(&replica->lock);
+}
+
+static struct lunatik_hook *find_dead(struct lunatik_hooks *hooks)
+{
+	struct lunatik_hook *hook, *dead = NULL;
+
+	spin_lock_bh(&hooks->lock);
+	list_for_each_entry(hook, &hooks->list, list) {
+		if (hook->dead) {
+			dead = hook;
+			break;
+		}
+	}
+	spin_unlock_bh(&hooks->lock);
+	return dead;
+}
+
+void lunatik_hooks_reap(struct lunatik_state *state)
+{
+	struct lunatik_hook *hook;
+
+	while ((hook = find_dead(&state->hooks))) {
+		take_from_kernel(hook);
+		uncharge(hook->payer, size_of(state));
+		kvfree_rcu(hook, rcu);
+	}
+}
+
+void lunatik_hooks_stop(struct lunatik_state *state)
+{
+	struct lunatik_hooks *hooks = &state->hooks;
+	struct lunatik_hook *hook, *next;
+
+	cancel_work_sync(&hooks->reap);
+	list_for_each_entry_safe(hook, next, &hooks->list, list) {
+		take_from_kernel(hook);
+		uncharge(hook->payer, size_of(state));
+		kvfree_rcu(hook, rcu);
+	}
+}
+
+static unsigned int index_of(const struct lunatik_replica *replica)
+{
+	return replica - replica->state->replicas;
+}
+
+static struct lunatik_slot *slot_of(struct lunatik_hook *hook, const struct lunatik_replica *replica)
+{
+	return &hook->slots[index_of(replica)];
+}
+
+static bool is_alike(const struct lunatik_hook *hook, const struct lunatik_hook_spec *spec)
+{
+	return hook->kind == spec->kind && hook->on_error == spec->on_error &&
+	       hook->ops.pf == spec->family && hook->ops.hooknum == spec->number &&
+	       hook->ops.priority == spec->priority;
+}
+
+/* One that another replica registered and this one has not yet. Under hooks->lock. */
+static struct lunatik_hook *find_alike(struct lunatik_replica *replica,
+				       const struct lunatik_hook_spec *spec)
+{
+	struct lunatik_hook *hook;
+
+	list_for_each_entry(hook, &replica->state->hooks.list, list)
+		if (!hook->dead && is_alike(hook, spec) &&
+		    !slot_of(hook, replica)->joined)
+			return hook;
+	return NULL;
+}
+
+/* Gives it a place among the state's. Under hooks->lock. */
+static int add(struct lunatik_hooks *hooks, struct lunatik_hook *hook)
+{
+	unsigned int index = find_first_zero_bit(hooks->used, LUNATIK_HOOKS_MAX);
+
+	if (index == LUNATIK_HOOKS_MAX)
+		return -EDQUOT;
+	if (hook->kind != LUNATIK_HOOK_NETFILTER) {
+		if (rcu_access_pointer(hooks->single[hook->kind]))
+			return -EEXIST;
+		rcu_assign_pointer(hooks->single[hook->kind], hook);
+	}
+	hook->index = index;
+	__set_bit(index, hooks->used);
+	list_add_tail(&hook->list, &hooks->list);
+	WRITE_ONCE(hooks->count, hooks->count + 1);
+	return 0;
+}
+
+/* Makes the replica take part in a hook, in `new` unless there is one already. May sleep. */
+static int join(struct lunatik_replica *replica, const struct lunatik_hook_spec *spec,
+		struct lunatik_hook *new, struct lunatik_hook **joined)
+{
+	struct lunatik_hooks *hooks = &replica->state->hooks;
+	struct lunatik_hook *hook;
+	int err = 0;
+
+	lunatik_hooks_reap(replica->state);
+	spin_lock_bh(&hooks->lock);
+	hook = find_alike(replica, spec);
+	if (!hook) {
+		hook = new;
+		err = add(hooks, hook);
+	}
+	if (!err) {
+		slot_of(hook, replica)->joined = true;
+		hook->live++;
+	}
+	spin_unlock_bh(&hooks->lock);
+	if (err)
+		return err;
+	if (hook == new && hook->kind == LUNATIK_HOOK_NETFILTER) {
+		err = nf_register_net_hook(replica->state->lnet->net, &hook->ops);
+		if (err) {
+			hook->kind = LUNATIK_HOOK_XDP;	/* of which the kernel knows nothing */
+			take_from_kernel(hook);
+		}
+	}
+	*joined = hook;
+	return err;
+}
+
+static struct lunatik_hook *hook_new(struct lunatik_replica *replica,
+				     const struct lunatik_hook_spec *spec)
+{
+	struct lunatik_hook *hook = kvzalloc(size_of(replica->state), LUNATIK_GFP_KERNEL);
+
+	if (!hook)
+		return NULL;
+	hook->state = replica->state;
+	hook->payer = replica;
+	hook->kind = spec->kind;
+	hook->on_error = spec->on_error;
+	hook->ops.hook = lunatik_netfilter_hook;
+	hook->ops.priv = hook;
+	hook->ops.pf = spec->family;
+	hook->ops.hooknum = spec->number;
+	hook->ops.priority = spec->priority;
+	strscpy(hook->name, spec->name, sizeof(hook->name));
+	return hook;
+}
+
+static void refuse(lua_State *L, const struct lunatik_hook_spec *spec, int err)
+{
+	switch (err) {
+	case -ENOMEM:
+		lunatik_lib_nomem(L);
+		return;
+	case -EDQUOT:
+		luaL_error(L, "the state has all the hooks (%d) that it may have", LUNATIK_HOOKS_MAX);
+		return;
+	case -EEXIST:
+		luaL_error(L, "%s: a function is registered already", spec->name);
+		return;
+	default:
+		luaL_error(L, "%s: the kernel refuses the hook (error %d)", spec->name, -err);
+	}
+}
+
+struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_hook_spec *spec)
+{
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	size_t size = size_of(replica->state);
+	struct lunatik_hook *new, *hook = NULL;
+	struct lunatik_pause pause;
+	int err;
+
+	if (replica->state->context != LUNATIK_CONTEXT_SOFTIRQ)
+		luaL_error(L, "%s: hooks need a state of the context softirq", spec->name);
+	lunatik_lib_need_kernel(L);
+	lunatik_callbacks_open(L);
+	if (!lunatik_heap_charge(&replica->heap, size))
+		lunatik_lib_nomem(L);
+	if (!lunatik_run_pause(L, &pause)) {
+		lunatik_heap_uncharge(&replica->heap, size);
+		luaL_error(L, "%s: a callback cannot register hooks", spec->name);
+	}
+	new = hook_new(replica, spec);
+	err = new ? join(replica, spec, new, &hook) : -ENOMEM;
+	if (hook != new || err)
+		kvfree_rcu(new, rcu);
+	lunatik_run_resume(replica, &pause);
+	if (hook != new || err)
+		lunatik_heap_uncharge(&replica->heap, size);
+	if (err)
+		refuse(L, spec, err);
+	/* There is a place for it, so this cannot fail. */
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_HOOKS + hook->index);
+	slot_of(hook, replica)->function = true;
+	return hook;
+}
+
+static struct lunatik_hook *find_joined(struct lunatik_replica *replica, unsigned int index)
+{
+	struct lunatik_hook *hook;
+
+	list_for_each_entry(hook, &replica->state->hooks.list, list)
+		if (hook->index == index && slot_of(hook, replica)->joined)
+			return hook;
+	return NULL;
+}
+
+bool lunatik_hook_unregister(lua_State *L, unsigned int index)
+{
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	struct lunatik_hooks *hooks = &replica->state->hooks;
+	struct lunatik_hook *hook;
+	bool last = false;
+
+	spin_lock_bh(&hooks->lock);
+	hook = find_joined(replica, index);
+	if (hook) {
+		slot_of(hook, replica)->function = false;
+		slot_of(hook, replica)->joined = false;
+		last = !--hook->live;
+		hook->dead = last;
+	}
+	spin_unlock_bh(&hooks->lock);
+	if (!hook)
+		return false;
+	lua_pushboolean(L, false);
+	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_HOOKS + index);
+	/* The end of a run that may sleep sees to the rest. */
+	if (last && !replica->run->may_sleep)
+		schedule_work(&hooks->reap);
+	return true;
+}
+
+/* Of functions that return nothing: as if there were no hook. */
+static const int native[] = {
+	[LUNATIK_HOOK_NETFILTER]	= NF_ACCEPT,
+	[LUNATIK_HOOK_XDP]		= XDP_PASS,
+	[LUNATIK_HOOK_TC]		= TC_ACT_PIPE,
+};
+
+/* Whether functions may give that verdict, which is then one of those counted. */
+static bool is_verdict(u32 kind, lua_Integer verdict)
+{
+	if (kind == LUNATIK_HOOK_XDP)
+		return verdict >= XDP_ABORTED && verdict <= XDP_REDIRECT;
+	if (kind == LUNATIK_HOOK_TC)
+		return verdict >= TC_ACT_OK && verdict <= TC_ACT_REDIRECT;
+	if (verdict == NF_ACCEPT || verdict == NF_DROP)
+		return true;
+	return verdict >= 0 && verdict <= U32_MAX && (verdict & NF_VERDICT_MASK) == NF_QUEUE &&
+	       !(verdict & 0xff00 & ~NF_VERDICT_FLAG_QUEUE_BYPASS);
+}
+
+/* What a function returned, if that is no verdict, becomes an error of its own. */
+static void no_verdict(struct lunatik_run *run, lua_State *L)
+{
+	gfp_t gfp = lunatik_gfp(lunatik_guard(L));
+	struct lunatik_failure *failure = &run->failure;
+
+	if (lua_isinteger(L, -1))
+		failure->text = kasprintf(gfp, "the function returned %lld, which is no verdict",
+					  lua_tointeger(L, -1));
+	else
+		failure->text = kasprintf(gfp, "the function returned a %s, not a verdict",
+					  luaL_typename(L, -1));
+	if (failure->text)
+		failure->message_len = failure->len = strlen(failure->text);
+	run->reported = failure->text;
+}
+
+static noinline __cold int failed(struct lunatik_hook *hook, struct lunatik_slot *slot,
+				  struct lunatik_replica *replica, lua_State *L, int status)
+{
+	struct lunatik_run *run = &replica->callback;
+	int err;
+
+	if (status == LUA_OK && !run->ended)
+		no_verdict(run, L);
+	err = lunatik_run_failed(replica, run, L, status == LUA_OK ? LUA_ERRRUN : status,
+				 hook->name);
+	slot->errors++;
+	if (err == -ETIME)
+		slot->deadline_kills++;
+	return err;
+}
+
+/* The replica's lock is held. */
+static __always_inline long call(struct lunatik_hook *hook, struct lunatik_slot *slot,
+				struct lunatik_replica *replica, struct lunatik_packet *packet)
+{
+	lua_State *L = replica->callbacks;
+	long verdict;
+	int status;
+
+	packet->token = ++replica->packets;
+	replica->packet = packet;
+	replica->run = &replica->callback;
+	slot->calls++;
+	lunatik_deadline_enter_atomic(&replica->deadline, L, hook->state->timeout);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_HOOKS + hook->index);
+	lua_pushlightuserdata(L, (void *)packet->token);
+	status = lua_pcall(L, 1, 1, 1);
+	if (likely(status == LUA_OK && !replica->callback.ended &&
+		   lua_type(L, -1) == LUA_TNIL)) {
+		verdict = native[hook->kind];
+		slot->verdicts[verdict]++;
+	} else if (likely(status == LUA_OK && !replica->callback.ended && lua_isinteger(L, -1) &&
+			  is_verdict(hook->kind, lua_tointeger(L, -1)))) {
+		verdict = lua_tointeger(L, -1);
+		slot->verdicts[verdict & NF_VERDICT_MASK]++;
+	} else {
+		verdict = failed(hook, slot, replica, L, status);
+	}
+	lua_settop(L, 1);
+	lunatik_deadline_leave_atomic(&replica->deadline);
+	slot->run_time += sched_clock() - replica->deadline.begin;
+	replica->run = NULL;
+	replica->packet = NULL;
+	return verdict;
+}
+
+long lunatik_hook_run(struct lunatik_hook *hook, struct lunatik_packet *packet)
+{
+	struct lunatik_state *state = hook->state;
+	struct lunatik_replica *replica;
+	struct lunatik_slot *slot;
+	unsigned int index;
+	long verdict;
+
+	local_bh_disable();
+	index = state->nreplicas > 1 ? smp_processor_id() : 0;
+	replica = &state->replicas[index];
+	slot = &hook->slots[index];
+	/*
+	 * A script that sent the packet, by whatever way, holds a replica's lock, maybe
+	 * this one: to wait for another could wait for ever.
+	 */
+	if (unlikely(lunatik_deadline_busy())) {
+		verdict = -EBUSY;
+		goto out;
+	}
+	spin_lock(&replica->lock);
+	if (unlikely(replica->held))
+		verdict = -EBUSY;
+	else if (unlikely(!slot->function))
+		verdict = -ENOENT;
+	else
+		verdict = call(hook, slot, replica, packet);
+	spin_unlock(&replica->lock);
+out:
+	if (unlikely(verdict == -EBUSY))
+		atomic64_inc(&hook->missed);
+	local_bh_enable();
+	return verdict;
+}
+
+long lunatik_hook_run_by_id(struct lunatik_net *lnet, u32 id, u32 kind,
+			   struct lunatik_packet *packet)
+{
+	struct lunatik_state *state = xa_load(&lnet->states, id);
+	struct lunatik_hook *hook;
+
+	if (!state || READ_ONCE(state->closing))
+		return -ENOENT;
+	hook = rcu_dereference(state->hooks.single[kind]);
+	return hook ? lunatik_hook_run(hook, packet) : -ENOENT;
+}
+
+void lunatik_hooks_add_figures(struct lunatik_state *state, u64 *runs, u64 *run_time)
+{
+	struct lunatik_hooks *hooks = &state->hooks;
+	struct lunatik_hook *hook;
+	struct lunatik_slot sum;
+
+	if (!READ_ONCE(hooks->count) && !hooks->past_runs)
+		return;
+	spin_lock_bh(&hooks->lock);
+	*runs += hooks->past_runs;
+	*run_time += hooks->past_run_time;
+	list_for_each_entry(hook, &hooks->list, list) {
+		add_up(hook, &sum);
+		*runs += sum.calls;
+		*run_time += sum.run_time;
+	}
+	spin_unlock_bh(&hooks->lock);
+}
+
+static int put_u64(struct sk_buff *skb, int type, u64 value)
+{
+	return nla_put(skb, type, sizeof(value), &value);
+}
+
+static int put_verdict(struct sk_buff *skb, u32 verdict, u64 count)
+{
+	struct nlattr *nest = nla_nest_start(skb, LUNATIK_A_VERDICT);
+
+	if (!nest || nla_put_u32(skb, LUNATIK_A_VALUE, verdict) ||
+	    put_u64(skb, LUNATIK_A_COUNT, count))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int put_hook(struct sk_buff *skb, const struct lunatik_hook *hook)
+{
+	struct nlattr *nest = nla_nest_start(skb, LUNATIK_A_HOOK);
+	struct lunatik_slot sum;
+	u32 v;
+
+	add_up(hook, &sum);
+	if (!nest || nla_put_u32(skb, LUNATIK_A_HOOK_KIND, hook->kind) ||
+	    nla_put_u32(skb, LUNATIK_A_ON_ERROR, hook->on_error) ||
+	    put_u64(skb, LUNATIK_A_CALLS, sum.calls) ||
+	    put_u64(skb, LUNATIK_A_ERRORS, sum.errors) ||
+	    put_u64(skb, LUNATIK_A_DEADLINE_KILLS, sum.deadline_kills) ||
+	    put_u64(skb, LUNATIK_A_MISSED, atomic64_read(&hook->missed)) ||
+	    put_u64(skb, LUNATIK_A_RUN_TIME, sum.run_time))
+		return -EMSGSIZE;
+	if (hook->kind == LUNATIK_HOOK_NETFILTER &&
+	    (nla_put_u32(skb, LUNATIK_A_FAMILY, hook->ops.pf) ||
+	     nla_put_u32(skb, LUNATIK_A_HOOK_NUMBER, hook->ops.hooknum) ||
+	     nla_put_s32(skb, LUNATIK_A_PRIORITY, hook->ops.priority)))
+		return -EMSGSIZE;
+	for (v = 0; v < LUNATIK_VERDICTS; v++)
+		if (sum.verdicts[v] && put_verdict(skb, v, sum.verdicts[v]))
+			return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+int lunatik_hooks_put(struct lunatik_state *state, struct sk_buff *skb)
+{
+	struct lunatik_hooks *hooks = &state->hooks;
+	struct lunatik_hook *hook;
+	int err = 0;
+
+	spin_lock_bh(&hooks->lock);
+	list_for_each_entry(hook, &hooks->list, list) {
+		if (hook->dead)
+			continue;
+		err = put_hook(skb, hook);
+		if (err)
+			break;
+	}
+	spin_unlock_bh(&hooks->lock);
+	return err;
+}

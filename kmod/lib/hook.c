@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What register() of the libraries netfilter, xdp and tc has in common: its result. */
+#include <linux/kernel.h>
+
+#include "../hook.h"
+#include "lib.h"
+
+#define METATABLE	"hook"
+
+struct handle {
+	bool registered;
+	unsigned int index;
+	char name[40];
+};
+
+static int hook_unregister(lua_State *L)
+{
+	struct handle *handle = luaL_checkudata(L, 1, METATABLE);
+
+	if (handle->registered)
+		lunatik_hook_unregister(L, handle->index);
+	handle->registered = false;
+	return 0;
+}
+
+static int hook_tostring(lua_State *L)
+{
+	const struct handle *handle = luaL_checkudata(L, 1, METATABLE);
+
+	lua_pushfstring(L, "hook (%s%s)", handle->name,
+			handle->registered ? "" : ", unregistered");
+	return 1;
+}
+
+static const luaL_Reg methods[] = {
+	{ "unregister",	hook_unregister },
+	{ NULL,		NULL },
+};
+
+static void push_metatable(lua_State *L)
+{
+	if (!luaL_newmetatable(L, METATABLE))
+		return;
+	luaL_newlib(L, methods);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, hook_tostring);
+	lua_setfield(L, -2, "__tostring");
+	lua_pushcfunction(L, hook_unregister);
+	lua_setfield(L, -2, "__close");
+	lua_pushliteral(L, METATABLE);
+	lua_setfield(L, -2, "__metatable");
+}
+
+int lunatik_lib_push_hook(lua_State *L, const struct lunatik_hook_spec *spec)
+{
+	struct handle *handle;
+
+	/* Before anything is registered, for what follows may fail. */
+	handle = lua_newuserdatauv(L, sizeof(*handle), 0);
+	handle->registered = false;
+	strscpy(handle->name, spec->name, sizeof(handle->name));
+	push_metatable(L);
+	lua_setmetatable(L, -2);
+	lua_insert(L, -2);
+	handle->index = lunatik_hook_register(L, spec)->index;
+	handle->registered = true;
+	lua_pop(L, 1);
+	return 1;
+}

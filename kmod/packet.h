@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The packet in hand: what a hook's function gets. To scripts it is a light
+ * userdata, which costs nothing to make and tells one packet from another: it is
+ * valid only while the replica's callback for that packet runs.
+ */
+#ifndef LUNATIK_PACKET_H
+#define LUNATIK_PACKET_H
+
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <uapi/linux/lunatik.h>
+
+#include "lib/buffer.h"
+
+struct xdp_buff;
+
+/* No link header is longer: an Ethernet header with its tags, or InfiniBand's. */
+#define LUNATIK_LINK_HEADER_MAX	64
+
+/* Where the headers are. Offsets are scripts'; -1 if there is none. */
+struct lunatik_layout {
+	bool known;
+	u8 version;		/* of IP: 4, 6 or 0 */
+	u8 transport_protocol;	/* IPPROTO_* of the header at `transport` */
+	bool fragment;		/* a part of a datagram */
+	u16 protocol;		/* ETH_P_* */
+	s32 network;
+	s32 transport;
+};
+
+struct lunatik_packet {
+	struct lunatik_buffer buffer;	/* first: scripts' methods get that */
+	u64 token;			/* the light userdata; given for each call */
+	u32 kind;			/* enum lunatik_hook_kind */
+	union {
+		struct sk_buff *skb;
+		struct xdp_buff *xdp;
+	};
+	const struct net_device *in;	/* or NULL, as out */
+	const struct net_device *out;
+	u64 arg;			/* of who called, for XDP and TC */
+	struct lunatik_layout layout;	/* once it is asked for */
+};
+
+extern const struct lunatik_buffer_ops lunatik_packet_skb_ops;
+extern const struct lunatik_buffer_ops lunatik_packet_xdp_ops;
+
+/* Takes the bytes' place from the skb or the XDP buffer, which may have moved. */
+static __always_inline void lunatik_packet_update_skb(struct lunatik_packet *packet)
+{
+	const struct sk_buff *skb = packet->skb;
+
+	packet->buffer.data = skb->data;
+	packet->buffer.linear = skb_headlen(skb);
+	packet->buffer.len = skb->len;
+}
+
+void lunatik_packet_update_xdp(struct lunatik_packet *packet);
+
+/* Of the link header before the data, 0 if there is none. */
+static __always_inline s32 lunatik_packet_mac_offset(const struct sk_buff *skb)
+{
+	s32 offset = skb_mac_header_was_set(skb) ? skb_mac_offset(skb) : 0;
+
+	return offset <= 0 && offset >= -LUNATIK_LINK_HEADER_MAX ? offset : 0;
+}
+
+static __always_inline void lunatik_packet_init_skb(struct lunatik_packet *packet, u32 kind,
+						    struct sk_buff *skb,
+						    const struct net_device *in,
+						    const struct net_device *out)
+{
+	packet->skb = skb;
+	packet->kind = kind;
+	packet->in = in;
+	packet->out = out;
+	packet->arg = 0;
+	packet->layout.known = false;
+	packet->buffer.ops = &lunatik_packet_skb_ops;
+	packet->buffer.low = lunatik_packet_mac_offset(skb);
+	lunatik_packet_update_skb(packet);
+}
+
+void lunatik_packet_init_xdp(struct lunatik_packet *packet, struct xdp_buff *xdp);
+
+/* Where the headers are. Raises nothing. */
+const struct lunatik_layout *lunatik_packet_layout(struct lunatik_packet *packet);
+
+/* The packet that a light userdata stands for, or NULL if it is gone. */
+struct lunatik_packet *lunatik_packet_in_hand(const lua_State *L, const void *token);
+
+/* Gives light userdata the methods of packets. Raises memory errors. */
+void lunatik_packet_open(lua_State *L);
+
+#endif

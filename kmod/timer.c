@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/hrtimer.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/percpu.h>
+#include <linux/sched/clock.h>
+#include <linux/workqueue.h>
+#include <uapi/linux/lunatik.h>
+
+#include "callback.h"
+#include "lib/lib.h"
+#include "lua/registry.h"
+#include "netns.h"
+#include "run.h"
+#include "state.h"
+#include "timer.h"
+
+#define METATABLE	"timer"
+#define MS_MAX		(S64_MAX / 2 / NSEC_PER_MSEC)
+
+/*
+ * In softirq context timers may take half of a CPU's time, and no more than this at
+ * once (ns): those of all states together, for nothing else would run meanwhile.
+ */
+#define BURST		(10 * NSEC_PER_MSEC)
+
+/* Up to when (ns, sched_clock()) what timers had of this CPU has to do. */
+static DEFINE_PER_CPU(u64, used_up);
+
+/* A userdata's memory. As long as it is in the list the registry keeps it. */
+struct lunatik_timer {
+	struct hrtimer hrtimer;
+	struct list_head list;
+	struct lunatik_replica *replica;
+	ktime_t due;		/* CLOCK_MONOTONIC */
+	u64 interval;		/* ns; 0: once */
+	bool armed;		/* has not been cancelled */
+	bool late;		/* went off, and waits for who holds the replica, or for the worker */
+};
+
+void lunatik_timers_init(struct lunatik_timers *timers)
+{
+	INIT_LIST_HEAD(&timers->list);
+	timers->count = 0;
+}
+
+/* It will not go off any more. L: any of the replica's. Raises nothing. */
+static void forget(struct lunatik_timer *timer, lua_State *L)
+{
+	struct lunatik_timers *timers = &timer->replica->timers;
+
+	list_del(&timer->list);
+	WRITE_ONCE(timers->count, timers->count - 1);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_TIMERS);
+	lua_pushnil(L);
+	lua_rawsetp(L, -2, timer);
+	lua_pop(L, 1);
+}
+
+/* Pushes the function, and what keeps it below. */
+static void push_function(struct lunatik_timer *timer, lua_State *L)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_TIMERS);
+	lua_rawgetp(L, -1, timer);
+	lua_getiuservalue(L, -1, 1);
+}
+
+/* The next time that is still to come; those that were missed are left out. */
+static void advance(struct lunatik_timer *timer)
+{
+	s64 behind = ktime_to_ns(ktime_sub(ktime_get(), timer->due));
+	u64 steps = behind < 0 ? 1 : div64_u64(behind, timer->interval) + 1;
+
+	timer->due = ktime_add_ns(timer->due, steps * timer->interval);
+}
+
+static void call(struct lunatik_timer *timer)
+{
+	struct lunatik_replica *replica = timer->replica;
+	lua_State *L = replica->callbacks;
+	u64 now;
+	int status;
+
+	replica->run = &replica->callback;
+	replica->runs++;
+	lunatik_deadline_enter_atomic(&replica->deadline, L, replica->state->timeout);
+	push_function(timer, L);
+	status = lua_pcall(L, 0, 0, 1);
+	if (status != LUA_OK || replica->callback.ended)
+		lunatik_run_failed(replica, &replica->callback, L,
+				   status == LUA_OK ? LUA_ERRRUN : status, "timer");
+	lua_settop(L, 1);
+	lunatik_deadline_leave_atomic(&replica->deadline);
+	now = sched_clock();
+	replica->run_time += now - replica->deadline.begin;
+	this_cpu_write(used_up, max(this_cpu_read(used_up), replica->deadline.begin) +
+				2 * (now - replica->deadline.begin));
+	replica->run = NULL;
+}
+
+/* The replica's lock is held, and the replica by nobody. */
+static enum hrtimer_restart fire(struct lunatik_timer *timer)
+{
+	s64 excess = this_cpu_read(used_up) - sched_clock() - BURST;
+
+	if (timer->armed && excess > 0) {
+		hrtimer_set_expires(&timer->hrtimer, ktime_add_ns(ktime_get(), excess));
+		return HRTIMER_RESTART;
+	}
+	if (timer->armed)
+		call(timer);
+	if (!timer->armed || !timer->interval) {
+		timer->armed = false;
+		forget(timer, timer->replica->callbacks);
+		return HRTIMER_NORESTART;
+	}
+	advance(timer);
+	hrtimer_set_expires(&timer->hrtimer, timer->due);
+	return HRTIMER_RESTART;
+}
+
+static enum hrtimer_restart fire_softirq(struct hrtimer *hrtimer)
+{
+	struct lunatik_timer *timer = container_of(hrtimer, struct lunatik_timer, hrtimer);
+	struct lunatik_replica *replica = timer->replica;
+	enum hrtimer_restart restart = HRTIMER_NORESTART;
+
+	spin_lock(&replica->lock);
+	timer->late = replica->held;
+	if (!timer->late)
+		restart = fire(timer);
+	spin_unlock(&replica->lock);
+	return restart;
+}
+
+static void start(struct lunatik_timer *timer)
+{
+	hrtimer_start(&timer->hrtimer, timer->due, HRTIMER_MODE_ABS_SOFT);
+}
+
+void lunatik_timers_catch_up(struct lunatik_replica *replica)
+{
+	struct lunatik_timer *timer, *next;
+
+	list_for_each_entry_safe(timer, next, &replica->timers.list, list) {
+		if (!timer->late)
+			continue;
+		timer->late = false;
+		if (timer->armed)
+			start(timer);
+		else
+			forget(timer, replica->callbacks);
+	}
+}
+
+/* A process state's: the worker does the rest. */
+static enum hrtimer_restart fire_process(struct hrtimer *hrtimer)
+{
+	struct lunatik_timer *timer = container_of(hrtimer, struct lunatik_timer, hrtimer);
+	struct lunatik_state *state = timer->replica->state;
+
+	WRITE_ONCE(timer->late, true);
+	queue_work(READ_ONCE(state->lnet->timers), &state->fire);
+	return HRTIMER_NORESTART;
+}
+
+static struct lunatik_timer *find_late(struct lunatik_replica *replica)
+{
+	struct lunatik_timer *timer;
+
+	list_for_each_entry(timer, &replica->timers.list, list)
+		if (READ_ONCE(timer->late))
+			return timer;
+	return NULL;
+}
+
+struct firing {
+	struct lunatik_run run;
+	bool more;
+};
+
+static int fire_one(lua_State *L)
+{
+	struct firing *firing = lua_touserdata(L, 1);
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	struct lunatik_timer *timer = find_late(replica);
+
+	firing->more = false;
+	if (!timer)
+		return 0;
+	push_function(timer, L);
+	timer->late = false;
+	if (timer->interval) {
+		advance(timer);
+		start(timer);
+	} else {
+		timer->armed = false;
+		/* On the stack it is kept as long as it is needed. */
+		forget(timer, L);
+	}
+	firing->more = find_late(replica);
+	lua_call(L, 0, 0);
+	lunatik_poll(L);
+	return 0;
+}
+
+static void fire_all(struct work_struct *work)
+{
+	struct lunatik_state *state = container_of(work, struct lunatik_state, fire);
+	struct firing firing;
+	int err;
+
+	do {
+		firing = (struct firing){
+			.run.body  = fire_one,
+			.run.what  = "timer",
+			.run.count = 1,
+		};
+		err = lunatik_run_callback(state, &firing.run);
+	} while (err != -ESHUTDOWN && firing.more);
+}
+
+void lunatik_timers_init_state(struct lunatik_state *state)
+{
+	INIT_WORK(&state->fire, fire_all);
+}
+
+void lunatik_timers_stop(struct lunatik_state *state)
+{
+	struct lunatik_replica *replica;
+	struct lunatik_timer *timer;
+
+	for (replica = state->replicas; replica < state->replicas + state->nreplicas; replica++)
+		if (replica->L)
+			list_for_each_entry(timer, &replica->timers.list, list)
+				hrtimer_cancel(&timer->hrtimer);
+	cancel_work_sync(&state->fire);
+	/* The worker may have started one again before it noticed the end. */
+	if (state->replicas[0].L)
+		list_for_each_entry(timer, &state->replicas[0].timers.list, list)
+			hrtimer_cancel(&timer->hrtimer);
+}
+
+/* One worker for all: the timers of a namespace have one CPU's time at most. */
+static bool make_worker(struct lunatik_net *lnet)
+{
+	struct workqueue_struct *worker;
+
+	if (READ_ONCE(lnet->timers))
+		return true;
+	worker = alloc_ordered_workqueue("lunatik", 0);
+	if (!worker)
+		return false;
+	if (cmpxchg(&lnet->timers, NULL, worker))
+		destroy_workqueue(worker);
+	return true;
+}
+
+void lunatik_timers_netns_exit(struct lunatik_net *lnet)
+{
+	if (lnet->timers)
+		destroy_workqueue(lnet->timers);
+}
+
+static int timer_cancel(lua_State *L)
+{
+	struct lunatik_timer *timer = luaL_checkudata(L, 1, METATABLE);
+	bool was_armed = timer->armed;
+
+	timer->armed = false;
+	lua_pushboolean(L, was_armed);
+	if (!was_armed)
+		return 1;
+	if (timer->replica->state->context == LUNATIK_CONTEXT_PROCESS)
+		hrtimer_cancel(&timer->hrtimer);
+	else if (hrtimer_try_to_cancel(&timer->hrtimer) < 0)
+		return 1;	/* it waits for us, or called us, and sees to the rest */
+	timer->late = false;
+	forget(timer, L);
+	return 1;
+}
+
+static int timer_tostring(lua_State *L)
+{
+	const struct lunatik_timer *timer = luaL_checkudata(L, 1, METATABLE);
+
+	lua_pushstring(L, timer->armed ? "timer" : "timer (gone)");
+	return 1;
+}
+
+static const luaL_Reg methods[] = {
+	{ "cancel",	timer_cancel },
+	{ NULL,		NULL },
+};
+
+static void push_metatable(lua_State *L)
+{
+	if (!luaL_newmetatable(L, METATABLE))
+		return;
+	luaL_newlib(L, methods);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, timer_tostring);
+	lua_setfield(L, -2, "__tostring");
+	lua_pushcfunction(L, timer_cancel);
+	lua_setfield(L, -2, "__close");
+	lua_pushliteral(L, METATABLE);
+	lua_setfield(L, -2, "__metatable");
+}
+
+void lunatik_timer_push(lua_State *L, u64 ms, bool again)
+{
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	bool process = replica->state->context == LUNATIK_CONTEXT_PROCESS;
+	struct lunatik_timers *timers = &replica->timers;
+	struct lunatik_timer *timer;
+
+	luaL_argcheck(L, ms <= MS_MAX, 1, "out of range");
+	if (timers->count >= LUNATIK_TIMERS_MAX)
+		luaL_error(L, "all the timers (%d) that may be pending are", LUNATIK_TIMERS_MAX);
+	lunatik_lib_need_kernel(L);
+	lunatik_callbacks_open(L);
+	if (process && !make_worker(replica->state->lnet))
+		lunatik_lib_nomem(L);
+
+	timer = lua_newuserdatauv(L, sizeof(*timer), 1);
+	timer->replica = replica;
+	timer->interval = again ? ms * NSEC_PER_MSEC : 0;
+	timer->armed = false;
+	timer->late = false;
+	push_metatable(L);
+	lua_setmetatable(L, -2);
+	lua_insert(L, -2);
+	lua_setiuservalue(L, -2, 1);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_TIMERS);
+	lua_pushvalue(L, -2);
+	lua_rawsetp(L, -2, timer);
+	lua_pop(L, 1);
+
+	/* Nothing fails from here on. */
+	hrtimer_setup(&timer->hrtimer, process ? fire_process : fire_softirq, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_ABS_SOFT);
+	timer->armed = true;
+	list_add_tail(&timer->list, &timers->list);
+	WRITE_ONCE(timers->count, timers->count + 1);
+	timer->due = ktime_add_ns(ktime_get(), ms * NSEC_PER_MSEC);
+	start(timer);
+}
