@@ -145,6 +145,7 @@ mod tests {
             "show",
             "newstate fw --max-alloc 5G",
             "newstate fw --timeout 5",
+            "newstate fw --context irq",
             "receive fw --count 0",
             "log fw --from 0",
             "list fw",

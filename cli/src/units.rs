@@ -61,6 +61,11 @@ fn whole(figure: &str) -> String {
     figure.replacen(".0", "", 1)
 }
 
+/// `yes` or `no`.
+pub(crate) fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
 /// `1 line`, `2 lines`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     match number {

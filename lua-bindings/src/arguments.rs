@@ -3,7 +3,7 @@
 
 use std::{ops::Deref, time::Duration};
 
-use lunatik::{Error, Session};
+use lunatik::{Context, Error, Session};
 use mlua::{AnyUserData, BorrowedBytes, Lua, LuaString, MultiValue, Table, UserDataRef, Value};
 
 /// Why a function returns no result.
@@ -348,6 +348,20 @@ impl Options<'_> {
     pub(crate) fn timeout(&self) -> Result<Option<Duration>, Failure> {
         let value = self.get("timeout")?;
         self.arguments.seconds_at(Place::Option("timeout"), &value)
+    }
+
+    pub(crate) fn context(&self, lua: &Lua) -> Result<Option<Context>, Failure> {
+        let Some(name) = self.bytes(lua, "context")? else {
+            return Ok(None);
+        };
+        let contexts = [Context::Process, Context::Softirq];
+        let found = contexts
+            .into_iter()
+            .find(|one| one.to_string().as_bytes() == name);
+        let unknown = || format!("unknown context '{}'", String::from_utf8_lossy(&name));
+        found
+            .map(Some)
+            .ok_or_else(|| self.bad("context", unknown()))
     }
 
     pub(crate) fn boolean(&self, name: &'static str) -> Result<bool, Failure> {

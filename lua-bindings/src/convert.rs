@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lunatik::{Description, Info, LogLine, Value as Kernel, limits};
+use lunatik::{Description, Hook, HookKind, Info, LogLine, Value as Kernel, limits};
 use mlua::{IntoLua, Lua, Table, Value};
 
 use crate::arguments::{code, text, type_name};
@@ -100,6 +100,8 @@ pub(crate) fn description(lua: &Lua, description: &Description) -> mlua::Result<
     table.raw_set("peakalloc", description.peak_alloc)?;
     table.raw_set("context", description.context.to_string())?;
     table.raw_set("ephemeral", description.ephemeral)?;
+    table.raw_set("percpu", description.percpu)?;
+    table.raw_set("replicas", description.replicas)?;
     table.raw_set("timeout", seconds(description.timeout))?;
     table.raw_set("references", description.references)?;
     table.raw_set("subscribers", description.subscribers)?;
@@ -108,6 +110,46 @@ pub(crate) fn description(lua: &Lua, description: &Description) -> mlua::Result<
     table.raw_set("deadlinekills", description.deadline_kills)?;
     table.raw_set("runtime", seconds(description.run_time))?;
     table.raw_set("created", since_epoch(description.created))?;
+    table.raw_set("timers", description.timers)?;
+    table.raw_set("hooks", hooks(lua, &description.hooks)?)?;
+    Ok(table)
+}
+
+/// A sequence of what the kernel tells about hooks, by the names that
+/// `lunatikctl -j show` has.
+pub(crate) fn hooks(lua: &Lua, hooks: &[Hook]) -> mlua::Result<Table> {
+    let table = lua.create_table_with_capacity(hooks.len(), 0)?;
+    for one in hooks {
+        table.raw_push(hook(lua, one)?)?;
+    }
+    Ok(table)
+}
+
+fn hook(lua: &Lua, hook: &Hook) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("kind", hook.kind.to_string())?;
+    if let HookKind::Netfilter {
+        family,
+        hook,
+        priority,
+    } = hook.kind
+    {
+        table.raw_set("family", family.to_string())?;
+        table.raw_set("hook", hook.to_string())?;
+        table.raw_set("priority", priority)?;
+    }
+    table.raw_set("on_error", hook.on_error.to_string())?;
+    table.raw_set("calls", hook.calls)?;
+    table.raw_set("errors", hook.errors)?;
+    table.raw_set("deadline_kills", hook.deadline_kills)?;
+    table.raw_set("missed", hook.missed)?;
+    let run_time = hook.run_time.as_nanos();
+    table.raw_set("run_time_ns", i64::try_from(run_time).unwrap_or(i64::MAX))?;
+    let verdicts = lua.create_table()?;
+    for (verdict, count) in &hook.verdicts {
+        verdicts.raw_set(verdict.to_string(), *count)?;
+    }
+    table.raw_set("verdicts", verdicts)?;
     Ok(table)
 }
 
@@ -122,6 +164,8 @@ pub(crate) fn info(lua: &Lua, info: &Info) -> mlua::Result<Table> {
     table.raw_set("maxalloc", info.max_alloc)?;
     table.raw_set("timeout", seconds(info.timeout))?;
     table.raw_set("maxtimeout", seconds(info.max_timeout))?;
+    table.raw_set("softirqtimeout", seconds(info.softirq_timeout))?;
+    table.raw_set("maxsoftirqtimeout", seconds(info.max_softirq_timeout))?;
     Ok(table)
 }
 

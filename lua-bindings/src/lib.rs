@@ -21,10 +21,10 @@
 //! | function | returns |
 //! |---|---|
 //! | `newstate(name [, maxalloc])` | a new state, with a reference to it |
-//! | `newstate{name=, maxalloc=, timeout=, ephemeral=, netns=, pid=}` | the same; `netns` is a name or a path, `pid` a process in the namespace |
+//! | `newstate{name=, maxalloc=, timeout=, context=, percpu=, ephemeral=, netns=, pid=}` | the same; `context` is `"process"`, which is what it is when not given, or `"softirq"`, with which `percpu=true` makes a replica for each CPU; `netns` is a name or a path, `pid` a process in the namespace |
 //! | `getstate(name)`, `getstate{name=, netns=, pid=}` | the state of that name, with one more reference |
 //! | `list()` | a sequence of descriptions, one for each state |
-//! | `status()` | `version luaversion states alloc maxstates maxtotalalloc maxalloc timeout maxtimeout` of the namespace |
+//! | `status()` | `version luaversion states alloc maxstates maxtotalalloc maxalloc timeout maxtimeout softirqtimeout maxsoftirqtimeout` of the namespace |
 //! | `session{netns=}`, `session{pid=}`, `session()` | a session in that namespace, with the functions above as methods, and `close` |
 //!
 //! The functions of the module share one session in the namespace that the
@@ -42,10 +42,11 @@
 //! | `s:receive([timeout])` | data, its sequence number, and how many messages before it were lost; subscribes if need be. `nil, "timeout", "ETIMEDOUT"` when none came, and once with `ENOBUFS` when messages were lost |
 //! | `s:getfd()` | the descriptor to poll for `receive`, `nil` when not subscribed |
 //! | `s:log([first])` | a sequence of `{sequence=, time=, text=}` from line `first` on, and how many lines the log keeps no longer |
-//! | `s:describe()` | `name id maxalloc curralloc peakalloc context ephemeral timeout references subscribers runs errors deadlinekills runtime created` |
+//! | `s:describe()` | `name id maxalloc curralloc peakalloc context ephemeral percpu replicas timeout references subscribers runs errors deadlinekills runtime created timers hooks` |
+//! | `s:hooks()` | a sequence of tables with the names that `lunatikctl -j show` has: `kind on_error calls errors deadline_kills missed run_time_ns`, `verdicts`, which are counts by the verdicts' names, and where `kind` is `"netfilter"` also `family hook priority` |
 //! | `s:put()` | `true`; drops the reference, as garbage collection and `<close>` do |
 //! | `s:close([force])` | `true`; closes the state, with `force` whoever holds references |
-//! | `s.name`, `s.id`, `s.maxalloc`, `s.curralloc` | what they say; `curralloc` asks the kernel |
+//! | `s.name`, `s.id`, `s.maxalloc`, `s.context`, `s.percpu`, `s.replicas`, `s.curralloc` | what they say; `curralloc` asks the kernel |
 //!
 //! nil, booleans, integers, strings and tables cross, tables nested to a depth of
 //! 8. A result that cannot cross comes as its `tostring`.

@@ -128,14 +128,28 @@ fn newstate(
     sessions: &impl Sessions,
 ) -> Result<MultiValue, Failure> {
     if let Value::Table(_) = arguments.get(first) {
-        let known = ["name", "maxalloc", "timeout", "ephemeral", "netns", "pid"];
+        let known = [
+            "name",
+            "maxalloc",
+            "timeout",
+            "context",
+            "percpu",
+            "ephemeral",
+            "netns",
+            "pid",
+        ];
         let options = arguments.options(first, &known)?;
         let name = options.name(lua)?;
         let max_alloc = options.max_alloc()?;
         let timeout = options.timeout()?;
+        let context = options.context(lua)?;
+        let percpu = options.boolean("percpu")?;
         let ephemeral = options.boolean("ephemeral")?;
         return state(lua, sessions, Some(&options), |session| {
-            let mut new = session.new_state(&name).ephemeral(ephemeral);
+            let mut new = session.new_state(&name).percpu(percpu).ephemeral(ephemeral);
+            if let Some(context) = context {
+                new = new.context(context);
+            }
             if let Some(bytes) = max_alloc {
                 new = new.max_alloc(bytes);
             }

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, AsRawFd},
 };
 
-use lunatik::{Batch, Message, State, Subscription};
+use lunatik::{Batch, Context, Message, State, Subscription};
 use mlua::{BString, IntoLuaMulti, Lua, MultiValue, UserData, UserDataFields, UserDataRef, Value};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     convert,
 };
 
-pub(crate) const METHODS: [(&str, Method); 12] = [
+pub(crate) const METHODS: [(&str, Method); 13] = [
     ("dostring", dostring),
     ("call", call),
     ("senddata", senddata),
@@ -26,6 +26,7 @@ pub(crate) const METHODS: [(&str, Method); 12] = [
     ("getfd", getfd),
     ("log", log),
     ("describe", describe),
+    ("hooks", hooks),
     ("put", put),
     ("close", close),
 ];
@@ -34,11 +35,20 @@ pub(crate) const METHODS: [(&str, Method); 12] = [
 pub(crate) struct Handle {
     name: String,
     id: Option<u32>,
-    max_alloc: Option<u32>,
+    fixed: Option<Fixed>,
     state: RefCell<Option<State>>,
     subscription: RefCell<Option<Subscription>>,
     /// What `sendall` fills again and again.
     batch: RefCell<Option<Batch>>,
+}
+
+/// What a state keeps for its whole life.
+#[derive(Clone, Copy)]
+struct Fixed {
+    max_alloc: u32,
+    context: Context,
+    percpu: bool,
+    replicas: u32,
 }
 
 impl Handle {
@@ -46,7 +56,12 @@ impl Handle {
         Self {
             name: state.name().unwrap_or_default().to_owned(),
             id: state.id(),
-            max_alloc: state.snapshot().map(|description| description.max_alloc),
+            fixed: state.snapshot().map(|description| Fixed {
+                max_alloc: description.max_alloc,
+                context: description.context,
+                percpu: description.percpu,
+                replicas: description.replicas,
+            }),
             state: RefCell::new(Some(state)),
             subscription: RefCell::new(None),
             batch: RefCell::new(None),
@@ -112,10 +127,16 @@ pub(crate) fn field(
         .get(1)
         .as_string()
         .map(|key| key.as_bytes().to_vec());
+    let fixed = handle.fixed;
     Ok(match key.as_deref() {
         Some(b"name") => handle.name.as_str().into_lua_multi(lua)?,
         Some(b"id") => handle.id.into_lua_multi(lua)?,
-        Some(b"maxalloc") => handle.max_alloc.into_lua_multi(lua)?,
+        Some(b"maxalloc") => fixed.map(|state| state.max_alloc).into_lua_multi(lua)?,
+        Some(b"context") => fixed
+            .map(|state| state.context.to_string())
+            .into_lua_multi(lua)?,
+        Some(b"percpu") => fixed.map(|state| state.percpu).into_lua_multi(lua)?,
+        Some(b"replicas") => fixed.map(|state| state.replicas).into_lua_multi(lua)?,
         Some(b"curralloc") => handle
             .state()?
             .description()
@@ -274,6 +295,11 @@ fn log(lua: &Lua, handle: &Handle, arguments: &Arguments) -> Result<MultiValue, 
 fn describe(lua: &Lua, handle: &Handle, _: &Arguments) -> Result<MultiValue, Failure> {
     let description = handle.state()?.description()?;
     Ok(convert::description(lua, &description)?.into_lua_multi(lua)?)
+}
+
+fn hooks(lua: &Lua, handle: &Handle, _: &Arguments) -> Result<MultiValue, Failure> {
+    let description = handle.state()?.description()?;
+    Ok(convert::hooks(lua, &description.hooks)?.into_lua_multi(lua)?)
 }
 
 fn put(lua: &Lua, handle: &Handle, _: &Arguments) -> Result<MultiValue, Failure> {

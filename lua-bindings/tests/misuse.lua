@@ -34,6 +34,11 @@ for expected, options in pairs {
   ["bad option 'timeout' to 'newstate' (not a time in seconds)"] = {name = "a", timeout = -1},
   ["bad option 'ephemeral' to 'newstate' (boolean expected, got number)"] =
     {name = "a", ephemeral = 1},
+  ["bad option 'context' to 'newstate' (string expected, got boolean)"] =
+    {name = "a", context = true},
+  ["bad option 'context' to 'newstate' (unknown context 'irq')"] = {name = "a", context = "irq"},
+  ["bad option 'percpu' to 'newstate' (boolean expected, got string)"] =
+    {name = "a", context = "softirq", percpu = "yes"},
   ["bad option 'pid' to 'newstate' ('netns' is given too)"] =
     {name = "a", netns = "blue", pid = 1},
   ["bad option 'pid' to 'newstate' (not a process id)"] = {name = "a", pid = -1},

@@ -46,6 +46,37 @@ pub(crate) fn attr(attr: lunatik_attr, payload: &[u8]) -> Vec<u8> {
     tlv(attr.as_u16(), payload)
 }
 
+/// An attribute of other attributes.
+pub(crate) fn nest(kind: lunatik_attr, parts: &[Vec<u8>]) -> Vec<u8> {
+    tlv(0x8000 | kind.as_u16(), &parts.concat())
+}
+
+/// What describes a state without hooks: integers of 32 bits are 7, those of 64 are 9.
+pub(crate) fn description() -> Vec<u8> {
+    let u32 = |kind| attr(kind, &7u32.to_ne_bytes());
+    let u64 = |kind| attr(kind, &9u64.to_ne_bytes());
+    [
+        attr(lunatik_attr::LUNATIK_A_STATE_NAME, b"fw\0"),
+        u32(lunatik_attr::LUNATIK_A_STATE_ID),
+        u32(lunatik_attr::LUNATIK_A_MAX_ALLOC),
+        u32(lunatik_attr::LUNATIK_A_CURR_ALLOC),
+        u32(lunatik_attr::LUNATIK_A_PEAK_ALLOC),
+        u32(lunatik_attr::LUNATIK_A_CONTEXT),
+        u32(lunatik_attr::LUNATIK_A_FLAGS),
+        u32(lunatik_attr::LUNATIK_A_TIMEOUT),
+        u32(lunatik_attr::LUNATIK_A_REFERENCES),
+        u32(lunatik_attr::LUNATIK_A_SUBSCRIBERS),
+        u64(lunatik_attr::LUNATIK_A_RUNS),
+        u64(lunatik_attr::LUNATIK_A_ERRORS),
+        u64(lunatik_attr::LUNATIK_A_DEADLINE_KILLS),
+        u64(lunatik_attr::LUNATIK_A_RUN_TIME),
+        u64(lunatik_attr::LUNATIK_A_CREATED),
+        u32(lunatik_attr::LUNATIK_A_REPLICAS),
+        u32(lunatik_attr::LUNATIK_A_TIMERS),
+    ]
+    .concat()
+}
+
 /// An error, or for 0 an ACK, that does not repeat the request.
 pub(crate) fn error(sequence: u32, errno: i32, tlvs: &[u8]) -> Vec<u8> {
     let mut payload = (-errno).to_ne_bytes().to_vec();

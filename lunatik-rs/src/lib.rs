@@ -28,7 +28,8 @@
 //! # Features
 //!
 //! `serde`: [`serde::Serialize`](https://docs.rs/serde) for [`Value`],
-//! [`Description`], [`Info`], [`Message`], [`Event`], [`LogLine`] and [`Error`].
+//! [`Description`], [`Hook`], [`Info`], [`Message`], [`Event`], [`LogLine`] and
+//! [`Error`].
 //! How values become JSON is told at [`Value`].
 #![deny(unsafe_code)]
 
@@ -41,13 +42,17 @@ mod events;
 #[cfg(test)]
 mod fake;
 mod family;
+mod hook;
 mod log;
+mod names;
+mod netfilter;
 mod netns;
 mod session;
 mod socket;
 mod state;
 mod subscription;
 mod value;
+mod verdict;
 mod wire;
 
 pub use batch::Batch;
@@ -55,11 +60,14 @@ pub use call::Call;
 pub use description::{Context, Description, Info};
 pub use error::{Error, ErrorKind, LuaError, Refusal, Result};
 pub use events::{Event, Events};
+pub use hook::{Hook, HookKind, OnError};
 pub use log::{Log, LogFollow, LogLine};
+pub use netfilter::{NetfilterFamily, NetfilterHook};
 pub use session::{NewState, Session};
 pub use state::State;
 pub use subscription::{Message, Subscription};
 pub use value::Value;
+pub use verdict::Verdict;
 
 /// Sizes that the family allows, in bytes unless said otherwise.
 pub mod limits {
@@ -79,6 +87,10 @@ pub mod limits {
     pub const LOG_LINE: usize = lunatik_sys::LUNATIK_LOG_LINE_MAX as usize;
     /// Least cap on a state's memory.
     pub const MAX_ALLOC_MIN: u32 = lunatik_sys::LUNATIK_MAX_ALLOC_MIN;
+    /// How many hooks a state may have.
+    pub const HOOKS: usize = lunatik_sys::LUNATIK_HOOKS_MAX as usize;
+    /// How many timers of one replica may have yet to fire.
+    pub const TIMERS: usize = lunatik_sys::LUNATIK_TIMERS_MAX as usize;
     /// How many tables may be nested, the outermost included.
     pub const TABLE_DEPTH: usize = lunatik_sys::LUNATIK_TABLE_DEPTH as usize;
 }

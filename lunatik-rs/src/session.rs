@@ -13,7 +13,7 @@ use nix::libc;
 use crate::{
     batch::Batch,
     channel::{Answer, Channel, Next},
-    description::{Description, Info, missing},
+    description::{Context, Description, Info, missing},
     error::{Error, Result},
     events::Events,
     family::Family,
@@ -107,6 +107,7 @@ impl Session {
             name,
             max_alloc: None,
             timeout: None,
+            context: None,
             flags: 0,
         }
     }
@@ -265,6 +266,7 @@ pub struct NewState<'a> {
     name: &'a str,
     max_alloc: Option<u32>,
     timeout: Option<Duration>,
+    context: Option<Context>,
     flags: u32,
 }
 
@@ -278,18 +280,37 @@ impl NewState<'_> {
 
     /// Limits the wall-clock time of each run, with microsecond precision, at
     /// most [`Info::max_timeout`]. [`Info::timeout`] unless set.
+    ///
+    /// In a softirq state this limits what runs while packets wait: hooks, timers,
+    /// and scripts once the state has either. It is at most
+    /// [`Info::max_softirq_timeout`], and [`Info::softirq_timeout`] unless set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
+    /// Says where the state runs, for its whole life. In a process unless set.
+    pub fn context(mut self, context: Context) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Whether the state has a replica for each CPU, each with a cap of its own on
+    /// its memory; it must run in [`Context::Softirq`] then. It has not unless set.
+    pub fn percpu(self, percpu: bool) -> Self {
+        self.flag(lunatik_flag::LUNATIK_F_PERCPU, percpu)
+    }
+
     /// Whether the state closes with its last reference. It does not unless set.
-    pub fn ephemeral(mut self, ephemeral: bool) -> Self {
-        let flag = lunatik_flag::LUNATIK_F_EPHEMERAL.0;
-        self.flags = if ephemeral {
-            self.flags | flag
+    pub fn ephemeral(self, ephemeral: bool) -> Self {
+        self.flag(lunatik_flag::LUNATIK_F_EPHEMERAL, ephemeral)
+    }
+
+    fn flag(mut self, flag: lunatik_flag, on: bool) -> Self {
+        self.flags = if on {
+            self.flags | flag.0
         } else {
-            self.flags & !flag
+            self.flags & !flag.0
         };
         self
     }
@@ -300,6 +321,8 @@ impl NewState<'_> {
     ///
     /// [`Exists`](crate::ErrorKind::Exists), [`Invalid`](crate::ErrorKind::Invalid)
     /// or [`TooLarge`](crate::ErrorKind::TooLarge) for the name,
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a context that the kernel does not
+    /// know and for replicas in another than [`Context::Softirq`],
     /// [`OutOfRange`](crate::ErrorKind::OutOfRange) for the cap and the timeout,
     /// [`Quota`](crate::ErrorKind::Quota),
     /// [`OutOfMemory`](crate::ErrorKind::OutOfMemory),
@@ -313,6 +336,9 @@ impl NewState<'_> {
                 put_name(request, self.name)?;
                 if let Some(bytes) = self.max_alloc {
                     request.u32(lunatik_attr::LUNATIK_A_MAX_ALLOC, bytes)?;
+                }
+                if let Some(context) = self.context {
+                    request.u32(lunatik_attr::LUNATIK_A_CONTEXT, context.into())?;
                 }
                 if self.flags != 0 {
                     request.u32(lunatik_attr::LUNATIK_A_FLAGS, self.flags)?;
@@ -402,7 +428,7 @@ mod tests {
     use super::*;
     use crate::{
         ErrorKind,
-        fake::{done, message},
+        fake::{self, done, message},
     };
 
     #[test]
@@ -461,6 +487,36 @@ mod tests {
             sent(Duration::from_secs(1 << 40)),
             Err(ErrorKind::OutOfRange)
         );
+    }
+
+    #[test]
+    fn contexts_and_flags_are_sent_when_they_are_set() {
+        let sent = |set: fn(NewState<'_>) -> NewState<'_>| {
+            let (session, kernel) = Session::fake();
+            kernel.send(&done(1, libc::EPERM, &[])).expect("room");
+            let refused = set(session.new_state("a")).create();
+            assert_eq!(
+                refused.expect_err("refused").kind(),
+                ErrorKind::NotPermitted
+            );
+            let mut request = [0; 64];
+            let length = kernel.recv(&mut request).expect("sent");
+            // Behind the headers and the name.
+            request[28..length].to_vec()
+        };
+        let context = |context| fake::attr(lunatik_attr::LUNATIK_A_CONTEXT, &[context, 0, 0, 0]);
+        let flags = |flags| fake::attr(lunatik_attr::LUNATIK_A_FLAGS, &[flags, 0, 0, 0]);
+        assert!(sent(|new| new).is_empty());
+        assert_eq!(sent(|new| new.context(Context::Process)), context(0));
+        assert_eq!(
+            sent(|new| new.context(Context::Softirq).percpu(true)),
+            [context(1), flags(8)].concat()
+        );
+        assert_eq!(
+            sent(|new| new.percpu(true).ephemeral(true).percpu(false)),
+            flags(1)
+        );
+        assert_eq!(sent(|new| new.context(Context::Unknown(7))), context(7));
     }
 
     #[test]

@@ -119,7 +119,8 @@ impl State {
         Ok(description)
     }
 
-    /// Runs `code` and gives what it returns.
+    /// Runs `code` and gives what it returns. In a state of replicas it runs in each
+    /// of them, and what it returns on the CPU that took the request is given.
     ///
     /// # Errors
     ///

@@ -249,6 +249,10 @@ impl<'a> Attr<'a> {
         self.fixed().map(u64::from_ne_bytes)
     }
 
+    pub(crate) fn i32(&self) -> Result<i32> {
+        self.fixed().map(i32::from_ne_bytes)
+    }
+
     pub(crate) fn i64(&self) -> Result<i64> {
         self.fixed().map(i64::from_ne_bytes)
     }
@@ -272,6 +276,35 @@ impl<'a> Attr<'a> {
         }
     }
 }
+
+/// Reads attributes into variables: what must be there, then with `?` what may be,
+/// then with `*` what may be there several times. Others are skipped.
+macro_rules! read {
+    (
+        $attrs:expr,
+        $($field:ident: $attr:ident = $get:ident;)*
+        $(? $maybe:ident: $maybe_attr:ident = $maybe_get:ident;)*
+        $(* $list:ident: $list_attr:ident = $read:path;)*
+    ) => {
+        $(let mut $field = None;)*
+        $(let mut $maybe = None;)*
+        $(let mut $list = Vec::new();)*
+        for attr in $attrs {
+            let attr = attr?;
+            match lunatik_sys::lunatik_attr::from(attr.kind) {
+                $(lunatik_sys::lunatik_attr::$attr => $field = Some(attr.$get()?),)*
+                $(lunatik_sys::lunatik_attr::$maybe_attr => $maybe = Some(attr.$maybe_get()?),)*
+                $(lunatik_sys::lunatik_attr::$list_attr => $list.push($read(attr)?),)*
+                _ => {}
+            }
+        }
+        $(let $field = $field.ok_or_else(|| {
+            $crate::description::missing(&stringify!($attr)["LUNATIK_A_".len()..])
+        })?;)*
+    };
+}
+
+pub(crate) use read;
 
 /// The attribute of `request` that covers the byte `offset`, counted from the
 /// start of its netlink header.
@@ -300,6 +333,7 @@ pub(crate) fn attribute_name(attr: lunatik_attr) -> Option<&'static str> {
         lunatik_attr::LUNATIK_A_DATA => "DATA",
         lunatik_attr::LUNATIK_A_SESSION => "SESSION",
         lunatik_attr::LUNATIK_A_SEQUENCE => "SEQUENCE",
+        lunatik_attr::LUNATIK_A_CONTEXT => "CONTEXT",
         _ => return None,
     })
 }
@@ -415,7 +449,8 @@ mod tests {
                 let _ = message.genl();
             }
             for attr in Attrs(&bytes).flatten() {
-                let _ = (attr.u8(), attr.u32(), attr.u64(), attr.i64(), attr.string());
+                let _ = (attr.u8(), attr.u32(), attr.u64(), attr.string());
+                let _ = (attr.i32(), attr.i64());
                 let _ = attr.only();
             }
             let _ = attribute_at(&bytes, 24);

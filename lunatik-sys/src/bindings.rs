@@ -16,6 +16,8 @@ pub const LUNATIK_LOG_LINE_MAX: u32 = 4096;
 pub const LUNATIK_MAX_ALLOC_MIN: u32 = 32768;
 pub const LUNATIK_TABLE_DEPTH: u32 = 8;
 pub const LUNATIK_SUBSCRIBERS_MAX: u32 = 1024;
+pub const LUNATIK_HOOKS_MAX: u32 = 64;
+pub const LUNATIK_TIMERS_MAX: u32 = 1024;
 pub const LUNATIK_BATCH_TIME: u32 = 100000;
 impl lunatik_cmd {
     pub const LUNATIK_CMD_UNSPEC: lunatik_cmd = lunatik_cmd(0);
@@ -116,7 +118,37 @@ impl lunatik_attr {
     pub const LUNATIK_A_INDEX: lunatik_attr = lunatik_attr(38);
     /// u32, MESSAGEs that have been run
     pub const LUNATIK_A_TAKEN: lunatik_attr = lunatik_attr(39);
-    pub const __LUNATIK_A_MAX: lunatik_attr = lunatik_attr(40);
+    /// u32, microseconds
+    pub const LUNATIK_A_SOFTIRQ_TIMEOUT: lunatik_attr = lunatik_attr(40);
+    /// u32, microseconds
+    pub const LUNATIK_A_MAX_SOFTIRQ_TIMEOUT: lunatik_attr = lunatik_attr(41);
+    /// u32
+    pub const LUNATIK_A_REPLICAS: lunatik_attr = lunatik_attr(42);
+    /// u32, that have yet to fire
+    pub const LUNATIK_A_TIMERS: lunatik_attr = lunatik_attr(43);
+    /// nest, may be repeated
+    pub const LUNATIK_A_HOOK: lunatik_attr = lunatik_attr(44);
+    /// u32, enum lunatik_hook_kind
+    pub const LUNATIK_A_HOOK_KIND: lunatik_attr = lunatik_attr(45);
+    /// u32, enum { NFPROTO_... } of linux/netfilter.h
+    pub const LUNATIK_A_FAMILY: lunatik_attr = lunatik_attr(46);
+    /// u32, the family's, such as NF_INET_LOCAL_IN
+    pub const LUNATIK_A_HOOK_NUMBER: lunatik_attr = lunatik_attr(47);
+    /// s32, least first
+    pub const LUNATIK_A_PRIORITY: lunatik_attr = lunatik_attr(48);
+    /// u32, enum lunatik_on_error
+    pub const LUNATIK_A_ON_ERROR: lunatik_attr = lunatik_attr(49);
+    /// u64, packets that the hook's function was called for
+    pub const LUNATIK_A_CALLS: lunatik_attr = lunatik_attr(50);
+    /// u64, packets that it could not be called for
+    pub const LUNATIK_A_MISSED: lunatik_attr = lunatik_attr(51);
+    /// nest: VALUE, COUNT; may be repeated
+    pub const LUNATIK_A_VERDICT: lunatik_attr = lunatik_attr(52);
+    /// u32, a verdict as the kernel numbers it: NF_, XDP_ or TC_ACT_
+    pub const LUNATIK_A_VALUE: lunatik_attr = lunatik_attr(53);
+    /// u64, packets that got it from the function
+    pub const LUNATIK_A_COUNT: lunatik_attr = lunatik_attr(54);
+    pub const __LUNATIK_A_MAX: lunatik_attr = lunatik_attr(55);
 }
 #[repr(transparent)]
 #[derive(Debug, Copy, Clone, Hash, PartialEq, Eq)]
@@ -149,6 +181,8 @@ impl lunatik_flag {
     pub const LUNATIK_F_FORCE: lunatik_flag = lunatik_flag(2);
     /// GETSTATE: this socket is a data channel
     pub const LUNATIK_F_SUBSCRIBE: lunatik_flag = lunatik_flag(4);
+    /// NEWSTATE: a replica for each CPU
+    pub const LUNATIK_F_PERCPU: lunatik_flag = lunatik_flag(8);
 }
 #[repr(transparent)]
 #[derive(Debug, Copy, Clone, Hash, PartialEq, Eq)]
@@ -156,7 +190,26 @@ pub struct lunatik_flag(pub ::core::ffi::c_uint);
 impl lunatik_context {
     /// may sleep
     pub const LUNATIK_CONTEXT_PROCESS: lunatik_context = lunatik_context(0);
+    /// may be bound to packets
+    pub const LUNATIK_CONTEXT_SOFTIRQ: lunatik_context = lunatik_context(1);
 }
 #[repr(transparent)]
 #[derive(Debug, Copy, Clone, Hash, PartialEq, Eq)]
 pub struct lunatik_context(pub ::core::ffi::c_uint);
+impl lunatik_hook_kind {
+    pub const LUNATIK_HOOK_NETFILTER: lunatik_hook_kind = lunatik_hook_kind(0);
+    pub const LUNATIK_HOOK_XDP: lunatik_hook_kind = lunatik_hook_kind(1);
+    pub const LUNATIK_HOOK_TC: lunatik_hook_kind = lunatik_hook_kind(2);
+}
+#[repr(transparent)]
+#[derive(Debug, Copy, Clone, Hash, PartialEq, Eq)]
+pub struct lunatik_hook_kind(pub ::core::ffi::c_uint);
+impl lunatik_on_error {
+    /// as if there were no hook
+    pub const LUNATIK_ON_ERROR_NATIVE: lunatik_on_error = lunatik_on_error(0);
+    pub const LUNATIK_ON_ERROR_DROP: lunatik_on_error = lunatik_on_error(1);
+}
+#[repr(transparent)]
+/// What becomes of a packet whose function failed, or could not be called.
+#[derive(Debug, Copy, Clone, Hash, PartialEq, Eq)]
+pub struct lunatik_on_error(pub ::core::ffi::c_uint);

@@ -14,13 +14,17 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Parameters:
-  max_states=N         states that one network namespace may have
-  max_total_alloc=N    bytes that the states of one network namespace may use
-  max_alloc=N          highest memory cap of one state, in bytes
-  timeout_us=N         limit of a run that nobody sets another for, in microseconds
-  max_timeout_us=N     highest such limit
-  allow_user_ns=0|1    whether to serve network namespaces that belong to a user
-                       namespace other than the first
+  max_states=N              states that one network namespace may have
+  max_total_alloc=N         bytes that the states of one network namespace may use
+  max_alloc=N               highest memory cap of one state, in bytes
+  timeout_us=N              limit of a run that nobody sets another for, in
+                            microseconds
+  max_timeout_us=N          highest such limit
+  softirq_timeout_us=N      limit of a softirq state that was made without one, in
+                            microseconds
+  max_softirq_timeout_us=N  highest such limit
+  allow_user_ns=0|1         whether to serve network namespaces that belong to a
+                            user namespace other than the first
 
 Examples:
   lunatikctl load

@@ -37,5 +37,15 @@ fn write(out: &mut dyn Write, info: &Info) -> io::Result<()> {
     )?;
     writeln!(out, "max_alloc: {}", units::exact(info.max_alloc))?;
     writeln!(out, "timeout: {}", units::limit(info.timeout))?;
-    writeln!(out, "max_timeout: {}", units::limit(info.max_timeout))
+    writeln!(out, "max_timeout: {}", units::limit(info.max_timeout))?;
+    writeln!(
+        out,
+        "softirq_timeout: {}",
+        units::limit(info.softirq_timeout)
+    )?;
+    writeln!(
+        out,
+        "max_softirq_timeout: {}",
+        units::limit(info.max_softirq_timeout)
+    )
 }

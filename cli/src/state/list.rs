@@ -4,14 +4,16 @@ use lunatik::Description;
 
 use crate::{context::Context, failure::Result, units};
 
-/// The columns; all but the first hold numbers.
-const HEADER: [&str; 9] = [
-    "NAME", "ID", "MEM", "MAX", "REFS", "SUBS", "RUNS", "ERRORS", "TIME",
+const HEADER: [&str; 10] = [
+    "NAME", "ID", "CONTEXT", "MEM", "MAX", "REFS", "SUBS", "RUNS", "ERRORS", "TIME",
 ];
+
+/// The columns that hold words; the others hold numbers.
+const WORDS: [usize; 2] = [0, 2];
 
 /// List the states of the namespace
 ///
-/// MEM is the memory in use, MAX the cap on it, REFS the references that programs
+/// CONTEXT is where the state runs, MEM the memory in use, MAX the cap on it, REFS the references that programs
 /// have, SUBS the programs that receive its data, RUNS and ERRORS the runs and
 /// those of them that failed, TIME the wall-clock time of all runs.
 #[derive(Debug, clap::Args)]
@@ -39,6 +41,7 @@ fn table(states: &[Description]) -> String {
         table.add_row([
             state.name.clone(),
             state.id.to_string(),
+            state.context.to_string(),
             units::short(state.curr_alloc),
             units::short(state.max_alloc),
             state.references.to_string(),
@@ -50,7 +53,7 @@ fn table(states: &[Description]) -> String {
     }
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
-        if at > 0 {
+        if !WORDS.contains(&at) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

@@ -6,6 +6,7 @@ use std::{
 
 use lunatik::Description;
 
+use super::hooks;
 use crate::{
     context::Context,
     failure::{About, Result},
@@ -13,11 +14,19 @@ use crate::{
 };
 
 /// Show all about a state
+///
+/// Each hook is a row: FAMILY, HOOK and PRIORITY are where it is bound, ON-ERROR what
+/// becomes of a packet that it has no verdict for. CALLS are the packets that the
+/// function was called for, ERRORS the calls that failed, KILLS those of them that
+/// the deadline ended, MISSED the packets that it could not be called for. TIME is
+/// the wall-clock time of all calls, MEAN that of one. VERDICTS are those that the
+/// function gave, and to how many packets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   lunatikctl show fw
-  lunatikctl -j show fw | jq .curr_alloc")]
+  lunatikctl -j show fw | jq .curr_alloc
+  lunatikctl -j show fw | jq '.hooks[].verdicts'")]
 pub(crate) struct Args {
     /// The state
     name: String,
@@ -42,11 +51,9 @@ fn write(out: &mut dyn Write, state: &Description, now: SystemTime) -> io::Resul
     writeln!(out, "name: {}", state.name)?;
     writeln!(out, "id: {}", state.id)?;
     writeln!(out, "context: {}", state.context)?;
-    writeln!(
-        out,
-        "ephemeral: {}",
-        if state.ephemeral { "yes" } else { "no" }
-    )?;
+    writeln!(out, "ephemeral: {}", units::yes(state.ephemeral))?;
+    writeln!(out, "percpu: {}", units::yes(state.percpu))?;
+    writeln!(out, "replicas: {}", state.replicas)?;
     writeln!(out, "max_alloc: {}", units::exact(state.max_alloc))?;
     writeln!(out, "curr_alloc: {}", units::exact(state.curr_alloc))?;
     writeln!(out, "peak_alloc: {}", units::exact(state.peak_alloc))?;
@@ -57,5 +64,11 @@ fn write(out: &mut dyn Write, state: &Description, now: SystemTime) -> io::Resul
     writeln!(out, "errors: {}", state.errors)?;
     writeln!(out, "deadline_kills: {}", state.deadline_kills)?;
     writeln!(out, "run_time: {}", units::measured(state.run_time))?;
-    writeln!(out, "created: {} ({age} ago)", units::utc(state.created))
+    writeln!(out, "created: {} ({age} ago)", units::utc(state.created))?;
+    writeln!(out, "timers: {}", state.timers)?;
+    writeln!(out, "hooks: {}", state.hooks.len())?;
+    if !state.hooks.is_empty() {
+        writeln!(out, "\n{}", hooks::table(&state.hooks))?;
+    }
+    Ok(())
 }

@@ -227,28 +227,22 @@ fn attributes(payload: &[u8]) -> Result<u32> {
     ensure!(payload.len() >= GENL_HEADER, "a short message");
     ensure!(payload[2..4] == [0, 0], "reserved bytes that are not 0");
     let mut id = 0;
-    let (mut max, mut most) = (u32::MAX, 0);
+    let (mut max, mut most, mut replicas) = (u32::MAX, 0, 1);
     let mut depth = 0u32;
     for attribute in split(&payload[GENL_HEADER..])? {
         let (kind, payload) = attribute;
         match spec::form(kind).with_context(|| format!("attribute {kind}"))? {
             Form::U32 => {
-                let Ok(bytes) = payload.try_into() else {
-                    bail!("attribute {kind} is {} bytes, not 4", payload.len());
-                };
-                let value = u32::from_ne_bytes(bytes);
+                let value = u32::from_ne_bytes(integer(kind, payload)?);
                 match A::from(kind) {
                     A::LUNATIK_A_STATE_ID => id = value,
                     A::LUNATIK_A_MAX_ALLOC => max = value,
                     A::LUNATIK_A_CURR_ALLOC | A::LUNATIK_A_PEAK_ALLOC => most = most.max(value),
+                    A::LUNATIK_A_REPLICAS => replicas = value,
                     _ => {}
                 }
             }
-            Form::U64 => ensure!(
-                payload.len() == 8,
-                "attribute {kind} is {} bytes, not 8",
-                payload.len()
-            ),
+            Form::U64 => drop(integer::<8>(kind, payload)?),
             Form::Text(limit) => {
                 let text = payload.strip_suffix(b"\0");
                 let text = text.with_context(|| format!("attribute {kind} has no NUL"))?;
@@ -276,6 +270,7 @@ fn attributes(payload: &[u8]) -> Result<u32> {
                 );
                 ensure!(right, "an ANSWER with attribute {what}");
             }
+            Form::Nest(parts) => nest(kind, payload, parts)?,
             Form::Value => {
                 let inner = split(payload)?;
                 let [(value, payload)] = inner[..] else {
@@ -302,8 +297,40 @@ fn attributes(payload: &[u8]) -> Result<u32> {
             }
         }
     }
-    ensure!(most <= max, "{most} bytes in use, of at most {max}");
+    ensure!(
+        u64::from(most) <= u64::from(max) * u64::from(replicas),
+        "{most} bytes in use, of at most {max} in each of {replicas}"
+    );
     Ok(id)
+}
+
+fn integer<const N: usize>(kind: u16, payload: &[u8]) -> Result<[u8; N]> {
+    let length = payload.len();
+    let bytes = payload.try_into().ok();
+    bytes.with_context(|| format!("attribute {kind} is {length} bytes, not {N}"))
+}
+
+/// Checks a nest of `parts`, of which only those repeat that may.
+fn nest(kind: u16, payload: &[u8], parts: &[A]) -> Result<()> {
+    let mut seen = Vec::new();
+    for (part, payload) in split(payload)? {
+        ensure!(
+            parts.contains(&A::from(part)),
+            "attribute {part} in a nest of type {kind}"
+        );
+        ensure!(
+            A::from(part) == A::LUNATIK_A_VERDICT || !seen.contains(&part),
+            "attribute {part} twice in a nest of type {kind}"
+        );
+        seen.push(part);
+        match spec::form(part) {
+            Some(Form::U32) => drop(integer::<4>(part, payload)?),
+            Some(Form::U64) => drop(integer::<8>(part, payload)?),
+            Some(Form::Nest(parts)) => nest(part, payload, parts)?,
+            form => bail!("attribute {part} is {form:?}, which no nest holds"),
+        }
+    }
+    Ok(())
 }
 
 /// The attributes with their types, without flags.
@@ -347,6 +374,7 @@ mod tests {
     use super::*;
 
     const FAMILY: u16 = 31;
+    const NESTED: u16 = 0x8000;
 
     fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(HEADER + payload.len()).unwrap();
@@ -426,5 +454,33 @@ mod tests {
         assert!(reply(&[9, 0, 12, 0, 1, 0, 0, 0]).is_err());
         assert!(reply(&[12, 0, 9, 0x80, 5, 0, 2, 0, 1, 0, 0, 0]).is_ok());
         assert!(reply(&[12, 0, 9, 0x80, 5, 0, 2, 0, 2, 0, 0, 0]).is_err());
+        // MAX_ALLOC 1 with CURR_ALLOC 2, in one replica or in two.
+        let memory = [8, 0, 2, 0, 1, 0, 0, 0, 8, 0, 15, 0, 2, 0, 0, 0];
+        assert!(reply(&memory).is_err());
+        assert!(reply(&[&memory[..], &[8, 0, 42, 0, 1, 0, 0, 0]].concat()).is_err());
+        assert!(reply(&[&memory[..], &[8, 0, 42, 0, 2, 0, 0, 0]].concat()).is_ok());
+    }
+
+    #[test]
+    fn hooks_are_looked_at_closely() {
+        let attribute = |kind: u16, payload: &[u8]| {
+            let length = u16::try_from(4 + payload.len()).unwrap();
+            [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), payload].concat()
+        };
+        let hook = |parts: &[Vec<u8>]| {
+            let payload = [vec![4, 1, 0, 0], attribute(NESTED + 44, &parts.concat())].concat();
+            attributes(&payload)
+        };
+        let kind = attribute(45, &[0; 4]);
+        let calls = attribute(50, &[0; 8]);
+        let count = [attribute(53, &[0; 4]), attribute(54, &[0; 8])].concat();
+        let verdict = attribute(NESTED + 52, &count);
+        let right = [&kind, &calls, &verdict, &verdict].map(Clone::clone);
+        assert!(hook(&right).is_ok());
+        assert!(hook(&[kind.clone(), kind]).is_err());
+        assert!(hook(&[attribute(50, &[0; 4])]).is_err());
+        assert!(hook(&[attribute(3, &[0; 4])]).is_err());
+        assert!(hook(&[attribute(NESTED + 52, &calls)]).is_err());
+        assert!(hook(&[vec![3, 0, 0, 0]]).is_err());
     }
 }

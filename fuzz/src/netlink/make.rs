@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What to do next: messages mostly.
 
-use lunatik_sys::{LUNATIK_DATA_MAX, LUNATIK_MAX_ALLOC_MIN, lunatik_attr};
+use lunatik_sys::{
+    LUNATIK_DATA_MAX, LUNATIK_MAX_ALLOC_MIN, lunatik_attr, lunatik_context, lunatik_flag,
+};
 
 use super::{
     message::{Attribute, Body, Family, Message, NLM_F_ACK, NLM_F_DUMP},
@@ -161,12 +163,14 @@ pub(super) fn right(random: &mut Random, operation: &'static Operation) -> Messa
             attribute(random, *kind, operation, slow, attributes);
         }
     }
+    let softirq = operation.takes(lunatik_attr::LUNATIK_A_CONTEXT) && context(attributes);
     if operation.has_timeout() {
         // What runs until its deadline need not run for long.
         let (least, most) = if slow { (100, 1500) } else { (2000, 20_000) };
         let us = u32::try_from(random.within(least, most)).expect("small");
         let kind = lunatik_attr::LUNATIK_A_TIMEOUT;
-        attributes.push(if slow {
+        // A softirq state's limit is not for these, and a slow machine does not raise it.
+        attributes.push(if slow || softirq {
             Attribute::u32(kind, us)
         } else {
             Attribute::new(kind, Body::Time(us))
@@ -204,12 +208,17 @@ fn attribute(
         lunatik_attr::LUNATIK_A_CODE => code(random, slow, out),
         lunatik_attr::LUNATIK_A_ARG => out.extend(values::right(random)),
         lunatik_attr::LUNATIK_A_FLAGS => {
-            let flags = if random.chance(80) {
-                operation.flags
-            } else {
-                0
-            };
-            out.push(Attribute::u32(kind, flags));
+            #[expect(clippy::cast_possible_truncation, reason = "any will do")]
+            let any = random.bits() as u32;
+            let some = random.choose(&[0, u32::MAX, u32::MAX, any]);
+            out.push(Attribute::u32(kind, operation.flags & some));
+        }
+        lunatik_attr::LUNATIK_A_CONTEXT => {
+            let contexts = [
+                lunatik_context::LUNATIK_CONTEXT_PROCESS,
+                lunatik_context::LUNATIK_CONTEXT_SOFTIRQ,
+            ];
+            out.push(Attribute::u32(kind, random.choose(&contexts).0));
         }
         lunatik_attr::LUNATIK_A_MAX_ALLOC => {
             let size = random.choose(&[LUNATIK_MAX_ALLOC_MIN, 40_000, 65_536, 200_000, 1 << 20]);
@@ -245,6 +254,23 @@ fn attribute(
     }
 }
 
+/// Gives a state that has a replica for each CPU the context that this needs; whether
+/// it is to have that context.
+fn context(attributes: &mut Vec<Attribute>) -> bool {
+    let find = |attributes: &[Attribute], kind: lunatik_attr| {
+        let found = attributes.iter().find(|one| one.plain() == kind.as_u16());
+        found.and_then(Attribute::as_u32).unwrap_or_default()
+    };
+    let kind = lunatik_attr::LUNATIK_A_CONTEXT;
+    let softirq = lunatik_context::LUNATIK_CONTEXT_SOFTIRQ.0;
+    let flags = find(attributes, lunatik_attr::LUNATIK_A_FLAGS);
+    if flags & lunatik_flag::LUNATIK_F_PERCPU.0 != 0 {
+        attributes.retain(|one| one.plain() != kind.as_u16());
+        attributes.push(Attribute::u32(kind, softirq));
+    }
+    find(attributes, kind) == softirq
+}
+
 fn code(random: &mut Random, slow: bool, out: &mut Vec<Attribute>) {
     let kind = lunatik_attr::LUNATIK_A_CODE;
     let script = random.pick(if slow { SLOW } else { QUICK }).as_bytes();
@@ -265,5 +291,37 @@ fn code(random: &mut Random, slow: bool, out: &mut Vec<Attribute>) {
             out.push(Attribute::bytes(kind, long));
         }
         _ => out.push(Attribute::bytes(kind, script)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn states_of_replicas_are_softirq_states() {
+        let mut random = Random::new(5, 0);
+        let mut seen = BTreeSet::new();
+        for _ in 0..1000 {
+            let message = right(&mut random, &OPERATIONS[0]);
+            let find = |kind: lunatik_attr| {
+                let mut attributes = message.attributes.iter();
+                let found = attributes.find(|one| one.plain() == kind.as_u16());
+                found.and_then(Attribute::as_u32)
+            };
+            let flags = find(lunatik_attr::LUNATIK_A_FLAGS).unwrap_or_default();
+            let percpu = flags & lunatik_flag::LUNATIK_F_PERCPU.0 != 0;
+            seen.insert((find(lunatik_attr::LUNATIK_A_CONTEXT), percpu));
+        }
+        let (process, softirq) = (Some(0), Some(1));
+        let all = [
+            (None, false),
+            (process, false),
+            (softirq, false),
+            (softirq, true),
+        ];
+        assert_eq!(seen, all.into());
     }
 }

@@ -114,6 +114,14 @@ impl Attribute {
         Self::new(kind.into() | NLA_F_NESTED, Body::Nest(inner))
     }
 
+    /// What it holds, if that are 4 bytes.
+    pub(super) fn as_u32(&self) -> Option<u32> {
+        match &self.body {
+            Body::Bytes(bytes) => Some(u32::from_ne_bytes(bytes[..].try_into().ok()?)),
+            _ => None,
+        }
+    }
+
     /// Its type without flags.
     pub(super) fn plain(&self) -> u16 {
         self.kind & 0x3fff

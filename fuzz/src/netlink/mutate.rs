@@ -104,7 +104,9 @@ fn tail(random: &mut Random, message: &mut Message) {
 
 /// Attributes that do not belong there.
 fn strange(random: &mut Random, operation: &Operation, message: &mut Message) {
-    let kind = u16::try_from(random.below(48)).expect("small");
+    // All there are and some that are not.
+    let kinds = usize::from(lunatik_attr::__LUNATIK_A_MAX.as_u16()) + 8;
+    let kind = u16::try_from(random.below(kinds)).expect("small");
     let kind = random.choose(&[kind, kind, kind, 0, 0x3fff]);
     let unknown = spec::form(kind).is_none() || !operation.takes(lunatik_attr::from(kind));
     if !unknown {
@@ -177,9 +179,14 @@ fn limit(random: &mut Random, message: &mut Message) {
                 wrong = Some("MAX_ALLOC outside the limits");
             }
             lunatik_attr::LUNATIK_A_FLAGS => {
-                let bits = random.choose(&[8, 1 << 31, u32::MAX]);
+                let bits = random.choose(&[16, 1 << 31, u32::MAX]);
                 *attribute = Attribute::u32(attribute.kind, bits);
                 wrong = Some("unknown FLAGS");
+            }
+            lunatik_attr::LUNATIK_A_CONTEXT => {
+                let context = random.choose(&[2, 1 << 16, u32::MAX]);
+                *attribute = Attribute::u32(attribute.kind, context);
+                wrong = Some("an unknown CONTEXT");
             }
             lunatik_attr::LUNATIK_A_CODE if random.chance(20) => {
                 let part = Attribute::bytes(attribute.kind, vec![b' '; 65_500]);

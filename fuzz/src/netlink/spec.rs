@@ -17,6 +17,8 @@ pub(super) enum Form {
     Value,
     /// A nest of `INDEX` and a part of what came of that message.
     Answer,
+    /// A nest of some of these.
+    Nest(&'static [lunatik_attr]),
 }
 
 /// An operation and the attributes that it takes.
@@ -58,8 +60,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         dump: false,
         state: Named::New,
         required: &[],
-        optional: &[A::LUNATIK_A_MAX_ALLOC, A::LUNATIK_A_FLAGS],
-        flags: lunatik_flag::LUNATIK_F_EPHEMERAL.0,
+        optional: &[
+            A::LUNATIK_A_MAX_ALLOC,
+            A::LUNATIK_A_FLAGS,
+            A::LUNATIK_A_CONTEXT,
+        ],
+        flags: lunatik_flag::LUNATIK_F_EPHEMERAL.0 | lunatik_flag::LUNATIK_F_PERCPU.0,
     },
     Operation {
         name: "CLOSE",
@@ -180,6 +186,21 @@ impl Operation {
     }
 }
 
+/// What a `HOOK` holds.
+const HOOK: &[lunatik_attr] = &[
+    A::LUNATIK_A_HOOK_KIND,
+    A::LUNATIK_A_FAMILY,
+    A::LUNATIK_A_HOOK_NUMBER,
+    A::LUNATIK_A_PRIORITY,
+    A::LUNATIK_A_ON_ERROR,
+    A::LUNATIK_A_CALLS,
+    A::LUNATIK_A_ERRORS,
+    A::LUNATIK_A_DEADLINE_KILLS,
+    A::LUNATIK_A_MISSED,
+    A::LUNATIK_A_RUN_TIME,
+    A::LUNATIK_A_VERDICT,
+];
+
 /// What the attribute of this number holds, whoever sends it.
 pub(super) fn form(kind: u16) -> Option<Form> {
     Some(match lunatik_attr::from(kind) {
@@ -198,7 +219,17 @@ pub(super) fn form(kind: u16) -> Option<Form> {
         | A::LUNATIK_A_INDEX
         | A::LUNATIK_A_TAKEN
         | A::LUNATIK_A_MAX_STATES
-        | A::LUNATIK_A_MAX_TIMEOUT => Form::U32,
+        | A::LUNATIK_A_MAX_TIMEOUT
+        | A::LUNATIK_A_SOFTIRQ_TIMEOUT
+        | A::LUNATIK_A_MAX_SOFTIRQ_TIMEOUT
+        | A::LUNATIK_A_REPLICAS
+        | A::LUNATIK_A_TIMERS
+        | A::LUNATIK_A_HOOK_KIND
+        | A::LUNATIK_A_FAMILY
+        | A::LUNATIK_A_HOOK_NUMBER
+        | A::LUNATIK_A_PRIORITY
+        | A::LUNATIK_A_ON_ERROR
+        | A::LUNATIK_A_VALUE => Form::U32,
         A::LUNATIK_A_SEQUENCE
         | A::LUNATIK_A_RUNS
         | A::LUNATIK_A_ERRORS
@@ -208,7 +239,10 @@ pub(super) fn form(kind: u16) -> Option<Form> {
         | A::LUNATIK_A_TIME
         | A::LUNATIK_A_LOST
         | A::LUNATIK_A_ALLOC
-        | A::LUNATIK_A_MAX_TOTAL_ALLOC => Form::U64,
+        | A::LUNATIK_A_MAX_TOTAL_ALLOC
+        | A::LUNATIK_A_CALLS
+        | A::LUNATIK_A_MISSED
+        | A::LUNATIK_A_COUNT => Form::U64,
         A::LUNATIK_A_STATE_NAME => Form::Text(LUNATIK_STATE_NAME_MAX as usize),
         A::LUNATIK_A_CHUNK_NAME => Form::Text(LUNATIK_CHUNK_NAME_MAX as usize),
         A::LUNATIK_A_VERSION | A::LUNATIK_A_LUA_VERSION => Form::Text(255),
@@ -220,6 +254,8 @@ pub(super) fn form(kind: u16) -> Option<Form> {
         | A::LUNATIK_A_TEXT => Form::Bytes,
         A::LUNATIK_A_ARG | A::LUNATIK_A_RESULT => Form::Value,
         A::LUNATIK_A_ANSWER => Form::Answer,
+        A::LUNATIK_A_HOOK => Form::Nest(HOOK),
+        A::LUNATIK_A_VERDICT => Form::Nest(&[A::LUNATIK_A_VALUE, A::LUNATIK_A_COUNT]),
         _ => return None,
     })
 }
