@@ -76,6 +76,10 @@ const VM: &[Need] = &[
         "/usr/lib/x86_64-linux-gnu/security/pam_rootok.so",
     ),
     file("netbase", "/etc/protocols"),
+    program("curl", "curl"),
+    program("bind9-dnsutils", "dig"),
+    program("dnsmasq-base", "dnsmasq"),
+    program("openssl", "openssl"),
 ];
 
 /// What it takes to build a kernel.

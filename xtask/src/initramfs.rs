@@ -128,6 +128,12 @@ impl Tree {
         Ok(())
     }
 
+    /// Leaves out what `other` has, which is unpacked first.
+    pub(crate) fn without(mut self, other: &Self) -> Self {
+        self.nodes.retain(|path, _| !other.nodes.contains_key(path));
+        self
+    }
+
     fn insert(&mut self, path: &Path, node: Node) {
         let path = place(path);
         for folder in path
@@ -361,6 +367,18 @@ pub(crate) fn base() -> Result<Tree> {
     }
     tree.resolve()?;
     Ok(tree)
+}
+
+/// Clients and servers for traffic, and their libraries beside those of [`base`], which are larger than it.
+pub(crate) fn traffic() -> Result<Tree> {
+    let mut tree = Tree::default();
+    for name in ["curl", "dig", "dnsmasq", "openssl"] {
+        let path =
+            host::find(name).with_context(|| format!("this machine has no program {name}"))?;
+        tree.same_program(&path)?;
+    }
+    tree.resolve()?;
+    Ok(tree.without(&base()?))
 }
 
 #[cfg(test)]

@@ -111,6 +111,9 @@ struct VmTask {
     /// How long the command may take [default: 600, and no limit for a shell]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Add curl, dig, dnsmasq and openssl to the guest, which takes a second; a shell has them always
+    #[arg(long)]
+    traffic: bool,
     /// Show the kernel's log on standard error
     #[arg(long, short)]
     verbose: bool,
@@ -171,16 +174,18 @@ fn vm(task: &VmTask) -> Result<i32> {
     let cpus = task.kernel.cpus(task.smp, 1)?;
     host::ensure_vm(&[task.kernel])?;
     let kernel = Kernel::get(task.kernel)?;
+    let shell = task.command.is_empty() && io::stdin().is_terminal();
     let mut vm = Vm::new(&kernel)
         .smp(cpus)
         .memory(task.memory)
+        .traffic(task.traffic || shell)
         .verbose(task.verbose);
     for path in &task.file {
         vm = vm.file(path)?;
     }
     let mut guest = vm.boot()?;
     let limit = task.timeout.map(Duration::from_secs);
-    let status = if task.command.is_empty() && io::stdin().is_terminal() {
+    let status = if shell {
         guest.shell(limit)?
     } else {
         // Without a terminal and without a command, standard input is the script.

@@ -145,6 +145,7 @@ fn boot(kernel: &Kernel, installed: &[(String, PathBuf)]) -> Result<Guest> {
     let mut vm = Vm::new(kernel)
         .smp(kernel.version.cpus(None, 2)?)
         .memory(kernel.version.test_memory())
+        .traffic(true)
         .file(&examples)?
         .file(&kmod::build(&kernel.headers(), Module::Probe)?)?;
     for (place, path) in installed {

@@ -31,6 +31,7 @@ pub(crate) struct Vm<'a> {
     pace: Pace,
     files: Vec<(PathBuf, PathBuf)>,
     programs: Vec<(PathBuf, PathBuf)>,
+    traffic: bool,
     verbose: bool,
 }
 
@@ -44,6 +45,7 @@ impl<'a> Vm<'a> {
             pace: Pace::Emulated,
             files: Vec::new(),
             programs: Vec::new(),
+            traffic: false,
             verbose: false,
         }
     }
@@ -86,6 +88,12 @@ impl<'a> Vm<'a> {
     /// Copies a program that was built here, with its libraries, to `target` in the guest.
     pub(crate) fn program(mut self, path: &Path, target: impl Into<PathBuf>) -> Self {
         self.programs.push((path.to_owned(), target.into()));
+        self
+    }
+
+    /// Adds clients and servers for traffic, which make the boot a second longer.
+    pub(crate) fn traffic(mut self, traffic: bool) -> Self {
+        self.traffic = traffic;
         self
     }
 
@@ -162,6 +170,10 @@ impl<'a> Vm<'a> {
         }
         let mut archive = File::create(path)?;
         io::copy(&mut File::open(self.base(folder)?)?, &mut archive)?;
+        if self.traffic {
+            let clients = kept(folder, "traffic", &this_program(), initramfs::traffic)?;
+            io::copy(&mut File::open(clients)?, &mut archive)?;
+        }
         let mut archive = io::BufWriter::with_capacity(1 << 20, archive);
         tree.write(&mut archive)?;
         archive.into_inner()?;
@@ -201,49 +213,56 @@ impl<'a> Vm<'a> {
     }
 
     /// The archive of what stays the same: programs of this machine and modules of the kernel.
-    ///
-    /// It is made anew when the machine's packages, the kernel or xtask have changed.
     fn base(&self, folder: &Path) -> Result<PathBuf> {
-        let mut hasher = DefaultHasher::new();
-        for path in [
-            Path::new("/var/lib/dpkg/status"),
-            &this_program(),
-            &self.kernel.image(),
-        ] {
-            if let Ok(metadata) = path.metadata() {
-                (
-                    path,
-                    metadata.len(),
-                    metadata.mtime(),
-                    metadata.mtime_nsec(),
-                )
-                    .hash(&mut hasher);
-            }
-        }
-        let prefix = format!("base-{}-", self.kernel.version);
-        let path = folder.join(format!("{prefix}{:016x}", hasher.finish()));
-        if path.exists() {
-            return Ok(path);
-        }
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(&prefix) {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        let mut tree = initramfs::base()?;
-        let modules = Path::new("lib/modules")
-            .join(&self.kernel.release)
-            .join("kernel");
-        tree.copy(
-            &self.kernel.modules().join(&modules),
-            Path::new("/").join(&modules),
-        )?;
-        let temporary = NamedTempFile::new_in(folder)?;
-        tree.write(io::BufWriter::with_capacity(1 << 20, temporary.as_file()))?;
-        temporary.persist(&path)?;
-        Ok(path)
+        let name = format!("base-{}", self.kernel.version);
+        kept(folder, &name, &self.kernel.image(), || {
+            let mut tree = initramfs::base()?;
+            let modules = Path::new("lib/modules")
+                .join(&self.kernel.release)
+                .join("kernel");
+            tree.copy(
+                &self.kernel.modules().join(&modules),
+                Path::new("/").join(&modules),
+            )?;
+            Ok(tree)
+        })
     }
+}
+
+/// The archive `name`, made anew when the machine's packages, xtask or `source` have changed.
+fn kept(
+    folder: &Path,
+    name: &str,
+    source: &Path,
+    make: impl FnOnce() -> Result<Tree>,
+) -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    for path in [Path::new("/var/lib/dpkg/status"), &this_program(), source] {
+        if let Ok(metadata) = path.metadata() {
+            (
+                path,
+                metadata.len(),
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+            )
+                .hash(&mut hasher);
+        }
+    }
+    let prefix = format!("{name}-");
+    let path = folder.join(format!("{prefix}{:016x}", hasher.finish()));
+    if path.exists() {
+        return Ok(path);
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    let temporary = NamedTempFile::new_in(folder)?;
+    make()?.write(io::BufWriter::with_capacity(1 << 20, temporary.as_file()))?;
+    temporary.persist(&path)?;
+    Ok(path)
 }
 
 /// What each run has for itself, as long as its guest boots.
