@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/kernel.h>
 #include <uapi/linux/lunatik.h>
 
 #include "callback.h"

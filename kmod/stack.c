@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/percpu.h>
 #include <linux/sched.h>
-#ifdef CONFIG_X86_64
+#ifndef CONFIG_UML
 #include <asm/unwind.h>
 #endif
 
 #include "stack.h"
 
-#ifdef CONFIG_X86_64
+#ifndef CONFIG_UML
 /*
  * On an interrupt stack a further interrupt comes on top, where on a task's it goes
  * to the interrupt stack. It is the last, for it cannot be interrupted.

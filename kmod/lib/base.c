@@ -10,6 +10,8 @@
 static const luaL_Reg builtin[] = {
 	{ "lunatik",	lunatik_lib_open_lunatik },
 	{ "netfilter",	lunatik_lib_open_netfilter },
+	{ "tc",		lunatik_lib_open_tc },
+	{ "xdp",	lunatik_lib_open_xdp },
 	{ "data",		lunatik_lib_open_data },
 };
 

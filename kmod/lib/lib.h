@@ -37,6 +37,8 @@ static inline void lunatik_lib_need_kernel(lua_State *L)
 int lunatik_lib_open_math(lua_State *L);
 int lunatik_lib_open_lunatik(lua_State *L);
 int lunatik_lib_open_netfilter(lua_State *L);
+int lunatik_lib_open_tc(lua_State *L);
+int lunatik_lib_open_xdp(lua_State *L);
 int lunatik_lib_open_data(lua_State *L);
 
 /* Registers the function on top of the stack and pushes a handle instead. Raises errors. */
