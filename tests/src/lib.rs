@@ -22,18 +22,25 @@ use nix::{
 
 mod cgroup;
 mod faults;
+mod network;
+mod nft;
 mod parameter;
 mod process;
 mod raw;
+mod server;
+mod transfer;
 
 pub use cgroup::Cgroup;
 pub use faults::{AllFail, Fault, Faults};
+pub use network::{Family, Host, Network};
 pub use parameter::Parameter;
 pub use process::{
     CAP_NET_ADMIN, NOBODY, Peer, Process, become_user, become_user_with, enter_user_namespace,
     enter_user_namespace_only, set_capabilities,
 };
 pub use raw::{Answer, Message, NLM_F_DUMP, Raw, Reply, attributes, every_operation};
+pub use server::Server;
+pub use transfer::{Arrived, Broken, Datagrams, Transfer};
 
 /// Prints a line to standard error, where the test runner does not keep it for
 /// itself when a test passes: figures, and what a test that skips something
@@ -91,6 +98,16 @@ impl Netns {
     pub fn enter(&self) {
         let namespace = File::open(self.path()).expect("a namespace");
         setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
+    }
+
+    /// Calls `body` on a thread that is in it. Sockets that it opens stay there.
+    pub fn within<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
+        let call = || {
+            self.enter();
+            body()
+        };
+        let result = thread::scope(|scope| scope.spawn(call).join());
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     /// Opens a session in it.
@@ -387,6 +404,16 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(start.elapsed() < SOON, "it did not come: {what}");
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What a test does with a stock kernel, or with the debug kernel, which is slow.
+pub fn by_kernel<T>(stock: T, debug: T) -> T {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    if release.contains("lunatik-debug") {
+        debug
+    } else {
+        stock
     }
 }
 
