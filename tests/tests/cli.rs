@@ -134,6 +134,7 @@ fn wrong_usage() {
         &["nosuch"],
         &["newstate"],
         &["newstate", "a", "--max-alloc", "much"],
+        &["newstate", "a", "--context", "irq"],
         &["dostring", "a"],
         &["close", "a", "b"],
     ] {
@@ -188,6 +189,7 @@ fn list_and_show() {
     assert_eq!(json["name"], "a");
     assert_eq!(json["max_alloc"], 1 << 18);
     assert_eq!(json["references"], 0);
+    assert_eq!(json["hooks"], json!([]));
     let text = netns.ctl(&["show", "a"]);
     assert!(text.success().contains("timeout: 50ms\n"), "{text:?}");
     let json = netns.ctl(&["-j", "status"]).json();

@@ -28,7 +28,7 @@ macro_rules! scripts {
     )*};
 }
 
-scripts! { data netns run state }
+scripts! { contexts data netns run state }
 
 #[test]
 fn failures_are_values_and_misuse_raises() {

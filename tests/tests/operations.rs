@@ -26,6 +26,8 @@ fn newstate_describes_what_it_made() {
     assert!(description.peak_alloc >= description.curr_alloc);
     assert_eq!(description.context, Context::Process);
     assert!(!description.ephemeral);
+    assert_eq!((description.percpu, description.replicas), (false, 1));
+    assert_eq!((description.timers, &*description.hooks), (0, &[][..]));
     assert_eq!(description.timeout, Duration::from_millis(250));
     assert_eq!((description.references, description.subscribers), (1, 0));
     assert_eq!((description.runs, description.errors), (0, 0));
@@ -44,6 +46,7 @@ fn defaults_are_those_that_info_tells() {
     assert_eq!((info.states, info.alloc), (0, 0), "{info:?}");
     assert!(info.max_states > 0 && info.max_total_alloc > 0, "{info:?}");
     assert!(info.timeout <= info.max_timeout, "{info:?}");
+    assert!(info.softirq_timeout <= info.max_softirq_timeout, "{info:?}");
     let state = session.new_state("a").create().expect("a state");
     let description = state.snapshot().expect("a description");
     assert_eq!(description.max_alloc, 1 << 20);

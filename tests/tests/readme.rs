@@ -217,6 +217,13 @@ fn limits_are_those_that_it_names() {
             info.max_timeout.as_secs(),
             info.timeout.as_secs()
         ),
+        format!(
+            "{} ms, {} ms if not given",
+            info.max_softirq_timeout.as_millis(),
+            info.softirq_timeout.as_millis()
+        ),
+        limits::HOOKS.to_string(),
+        limits::TIMERS.to_string(),
         info.max_states.to_string(),
         format!("{} MiB", info.max_total_alloc >> 20),
         lunatik_sys::LUNATIK_SUBSCRIBERS_MAX.to_string(),

@@ -66,6 +66,8 @@ fn a_right_message_is_answered() {
         A::LUNATIK_A_DEADLINE_KILLS,
         A::LUNATIK_A_RUN_TIME,
         A::LUNATIK_A_CREATED,
+        A::LUNATIK_A_REPLICAS,
+        A::LUNATIK_A_TIMERS,
     ] {
         let count = reply
             .attributes
@@ -271,6 +273,7 @@ fn lengths_are_exact() {
         A::LUNATIK_A_MAX_ALLOC,
         A::LUNATIK_A_FLAGS,
         A::LUNATIK_A_TIMEOUT,
+        A::LUNATIK_A_CONTEXT,
     ] {
         for bytes in [&b""[..], b"x", b"xxx", b"xxxxx", b"xxxxxxxx"] {
             let message = Message::new(C::LUNATIK_CMD_NEWSTATE)
@@ -321,7 +324,9 @@ fn attributes_that_have_no_place_are_refused() {
         A::LUNATIK_A_DATA.as_u16(),
         A::LUNATIK_A_RESULT.as_u16(),
         A::LUNATIK_A_MAX_TIMEOUT.as_u16(),
-        A::LUNATIK_A_MAX_TIMEOUT.as_u16() + 1,
+        A::LUNATIK_A_HOOK.as_u16(),
+        A::LUNATIK_A_COUNT.as_u16(),
+        A::__LUNATIK_A_MAX.as_u16(),
         1000,
         0x3fff,
     ] {
@@ -360,18 +365,19 @@ fn unknown_flag_bits_are_refused() {
         F::LUNATIK_F_FORCE.0,
         F::LUNATIK_F_SUBSCRIBE.0,
     );
+    let percpu = F::LUNATIK_F_PERCPU.0;
     for (message, flags) in [
         (
             Message::new(C::LUNATIK_CMD_NEWSTATE).name("b"),
-            [force, subscribe, 8, 1 << 31],
+            [force, subscribe, 16, 1 << 31],
         ),
         (
             Message::new(C::LUNATIK_CMD_CLOSE).name("a"),
-            [ephemeral, subscribe, 8, u32::MAX],
+            [ephemeral, subscribe, percpu, u32::MAX],
         ),
         (
             Message::new(C::LUNATIK_CMD_GETSTATE).name("a"),
-            [ephemeral, force, 8, 1 << 31],
+            [ephemeral, force, percpu, 1 << 31],
         ),
     ] {
         for flag in flags {
@@ -397,6 +403,47 @@ fn unknown_flag_bits_are_refused() {
 }
 
 #[test]
+fn contexts_are_those_of_the_header() {
+    let netns = Netns::new();
+    let mut raw = netns.raw();
+    let new = |name| Message::new(C::LUNATIK_CMD_NEWSTATE).name(name);
+    let (context, flags) = (A::LUNATIK_A_CONTEXT, A::LUNATIK_A_FLAGS);
+    for number in [2, 1 << 16, u32::MAX] {
+        let message = new("a").u32(context, number);
+        refused(&mut raw, &message, libc::EINVAL, context, "CONTEXT");
+    }
+    let percpu = F::LUNATIK_F_PERCPU.0;
+    for message in [new("a"), new("a").u32(context, 0)] {
+        for flag in [percpu, percpu | F::LUNATIK_F_EPHEMERAL.0] {
+            let message = message.clone().u32(flags, flag);
+            let answer = refused(&mut raw, &message, libc::EINVAL, flags, "PERCPU");
+            let text = answer.text.expect("a text");
+            assert!(
+                text.contains("PERCPU") && text.contains("SOFTIRQ"),
+                "{text}"
+            );
+        }
+    }
+    assert_eq!(netns.session().states().expect("a listing"), []);
+    for (name, message) in [
+        ("process", new("process").u32(context, 0)),
+        ("softirq", new("softirq").u32(context, 1)),
+        (
+            "replicas",
+            new("replicas").u32(context, 1).u32(flags, percpu),
+        ),
+    ] {
+        let answer = raw.request(&message);
+        assert_eq!(answer.errno, 0, "{answer:?}");
+        let reply = &answer.replies[0];
+        let expected = u32::from(name != "process");
+        assert_eq!(reply.u32(context), Some(expected), "{reply:?}");
+        let expected = if name == "replicas" { percpu } else { 0 };
+        assert_eq!(reply.u32(flags), Some(expected), "{reply:?}");
+    }
+}
+
+#[test]
 fn attributes_given_twice_are_refused() {
     let netns = Netns::new();
     let state = netns.state("a");
@@ -415,6 +462,14 @@ fn attributes_given_twice_are_refused() {
                 .u32(A::LUNATIK_A_MAX_ALLOC, 1 << 20),
             A::LUNATIK_A_MAX_ALLOC,
             "MAX_ALLOC",
+        ),
+        (
+            Message::new(C::LUNATIK_CMD_NEWSTATE)
+                .name("b")
+                .u32(A::LUNATIK_A_CONTEXT, 0)
+                .u32(A::LUNATIK_A_CONTEXT, 1),
+            A::LUNATIK_A_CONTEXT,
+            "CONTEXT",
         ),
         (
             Message::new(C::LUNATIK_CMD_CLOSE)
