@@ -8,9 +8,11 @@
 
 /* Opened by the first require(). */
 static const luaL_Reg builtin[] = {
-	{ "lunatik",	lunatik_lib_open_lunatik },
-	{ "netfilter",	lunatik_lib_open_netfilter },
+	{ "lunatik",		lunatik_lib_open_lunatik },
+	{ "linux",		lunatik_lib_open_linux },
+	{ "netfilter",		lunatik_lib_open_netfilter },
 	{ "data",		lunatik_lib_open_data },
+	{ "packet.address",	lunatik_lib_open_address },
 };
 
 /* Adds the string on top of the stack to the state's log. */
@@ -110,6 +112,8 @@ static void push_loader(lua_State *L, const char *name)
 			return;
 		}
 	}
+	if (lunatik_lib_push_script(L, name))
+		return;
 	luaL_error(L, "module '%s' not found: not built in, no field package.preload['%s']", name,
 		   name);
 }
