@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <linux/hrtimer.h>
 #include <linux/random.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/seq_buf.h>
 #include <linux/siphash.h>
@@ -21,6 +22,7 @@ struct task_struct host_task;
 struct hrtimer *host_timer;
 u64 host_now = 1000 * NSEC_PER_MSEC;
 u64 host_real_now = 1;
+int host_rcu_nesting;
 
 /* longjmp() and the frames of Lua's coroutines: one stack, no fake frames. */
 const char *__asan_default_options(void);
@@ -67,6 +69,7 @@ void *host_alloc(size_t size)
 	u64 number = ++host_memory.allocations;
 	void *ptr;
 
+	CHECK(!host_rcu_nesting);
 	if (number == host_memory.tick_at) {
 		host_now = ~0ULL >> 1;
 		host_tick();

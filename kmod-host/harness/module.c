@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <linux/ktime.h>
+#include <linux/netdevice.h>
 #include <linux/slab.h>
 
 #include "event.h"
@@ -23,7 +24,9 @@
 struct genl_family lunatik_family;
 u64 host_max_total_alloc = 1ULL << 40;
 
-static struct net net = { .ns.inum = 4026531840U };
+static struct net_device eth0 = { .ifindex = 2, .name = "eth0" };
+static struct net_device lo = { .next = &eth0, .ifindex = 1, .name = "lo" };
+static struct net net = { .ns.inum = 4026531840U, .devices = &lo };
 struct lunatik_net host_lnet = { .net = &net };
 
 struct lunatik_net *lunatik_net(const struct net *of)

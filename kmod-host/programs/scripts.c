@@ -54,6 +54,9 @@ static void end(struct lunatik_state *state)
 static void usable(struct lunatik_state *state)
 {
 	static const char code[] =
+		/* These are much in a small state. */
+		"for name in next, package.loaded do "
+		"if name:find('^packet') then package.loaded[name] = nil end end collectgarbage() "
 		"local t = {} for i = 1, 20 do t[i] = ('x'):rep(i) .. i end collectgarbage() "
 		"assert(not pcall(error, t)) assert(coroutine.wrap(function() coroutine.yield(1) end)() == 1) "
 		"return #table.concat(t)";

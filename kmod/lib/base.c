@@ -8,11 +8,13 @@
 
 /* Opened by the first require(). */
 static const luaL_Reg builtin[] = {
-	{ "lunatik",	lunatik_lib_open_lunatik },
-	{ "netfilter",	lunatik_lib_open_netfilter },
-	{ "tc",		lunatik_lib_open_tc },
-	{ "xdp",	lunatik_lib_open_xdp },
 	{ "data",		lunatik_lib_open_data },
+	{ "linux",		lunatik_lib_open_linux },
+	{ "lunatik",		lunatik_lib_open_lunatik },
+	{ "netfilter",		lunatik_lib_open_netfilter },
+	{ "packet.address",	lunatik_lib_open_address },
+	{ "tc",			lunatik_lib_open_tc },
+	{ "xdp",		lunatik_lib_open_xdp },
 };
 
 /* Adds the string on top of the stack to the state's log. */
@@ -112,6 +114,8 @@ static void push_loader(lua_State *L, const char *name)
 			return;
 		}
 	}
+	if (lunatik_lib_push_script(L, name))
+		return;
 	luaL_error(L, "module '%s' not found: not built in, no field package.preload['%s']", name,
 		   name);
 }

@@ -39,7 +39,15 @@ int lunatik_lib_open_lunatik(lua_State *L);
 int lunatik_lib_open_netfilter(lua_State *L);
 int lunatik_lib_open_tc(lua_State *L);
 int lunatik_lib_open_xdp(lua_State *L);
+int lunatik_lib_open_linux(lua_State *L);
 int lunatik_lib_open_data(lua_State *L);
+int lunatik_lib_open_address(lua_State *L);
+
+/*
+ * Pushes what makes a module that is written in Lua: kmod/lib/packet/. False, and
+ * nothing, if there is none of that name.
+ */
+bool lunatik_lib_push_script(lua_State *L, const char *name);
 
 /* Registers the function on top of the stack and pushes a handle instead. Raises errors. */
 int lunatik_lib_push_hook(lua_State *L, const struct lunatik_hook_spec *spec);

@@ -4,5 +4,6 @@
 
 #define SZ_8K	0x2000
 #define SZ_16K	0x4000
+#define SZ_64K	0x10000
 
 #endif

@@ -5,4 +5,6 @@
 #include <linux/kernel.h>
 #include <string.h>
 
+void *memmove(void *dest, const void *src, size_t n);
+
 #endif

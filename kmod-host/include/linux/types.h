@@ -15,6 +15,7 @@ typedef unsigned char u8;
 typedef unsigned short u16;
 #define U16_MAX		((u16)~0U)
 typedef unsigned int u32;
+#define U32_MAX		((u32)~0U)
 typedef unsigned long long u64;
 typedef signed int s32;
 typedef signed long long s64;

@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 
+struct net_device;
 struct sock;
 
 struct net {
@@ -11,6 +12,7 @@ struct net {
 		unsigned int inum;
 	} ns;
 	struct sock *genl_sock;
+	struct net_device *devices;
 };
 
 #endif
