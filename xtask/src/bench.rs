@@ -182,13 +182,14 @@ impl Machines<'_> {
 
     fn boot(&mut self, machine: Machine) -> Result<Guest> {
         let untimed = kmod::build(&self.kernel.headers(), Module::Untimed)?;
+        let hook = kmod::build(&self.kernel.headers(), Module::Hook)?;
         let vm = |pace| {
             let vm = Vm::new(self.kernel)
                 .memory(MEMORY)
                 .smp(if machine == Machine::Pair { 2 } else { 1 })
                 .program(self.program, PROGRAM)
                 .pace(pace);
-            vm.file(&untimed)
+            vm.file(&untimed)?.file(&hook)
         };
         if machine == Machine::Counted {
             return vm(Pace::Counted)?.boot();

@@ -44,6 +44,8 @@ pub(crate) enum Module {
     Untimed,
     /// `lunatik_probe.ko`, which tells tests what the kernel tells nobody else
     Probe,
+    /// `lunatik_hook.ko`, whose hook does nothing, as a measure of others
+    Hook,
 }
 
 impl Module {
@@ -51,6 +53,7 @@ impl Module {
         match self {
             Self::Lunatik | Self::Untimed => "lunatik.ko",
             Self::Probe => "lunatik_probe.ko",
+            Self::Hook => "lunatik_hook.ko",
         }
     }
 
@@ -60,6 +63,7 @@ impl Module {
             Self::Lunatik => "",
             Self::Untimed => ".untimed",
             Self::Probe => ".probe",
+            Self::Hook => ".hook",
         }
     }
 
@@ -67,6 +71,7 @@ impl Module {
         match self {
             Self::Lunatik | Self::Untimed => staging::stage(folder),
             Self::Probe => staging::stage_probe(folder),
+            Self::Hook => staging::stage_hook(folder),
         }
     }
 }
