@@ -79,9 +79,12 @@ assert(t.dport == 80 and t.flags == 0x14 and t.mss == 536 and t.seq == 0xfffffff
 fails("tcp has no field 'dprot'", function() return t.dprot end)
 fails("tcp has no field 'dprot' that can be set", function() t.dprot = 1 end)
 fails("ipv4 has no field 'version' that can be set", function() ip.version = 6 end)
-fails("dostring:", function() return t.dprot end)
 fails("65536 does not fit into 16 bits", function() t.dport = 65536 end)
-fails("dostring:", function() ip.src = "1.2.3.256" end)
+fails("not an IPv4 address: 1.2.3.256", function() ip.src = "1.2.3.256" end)
+-- It is the caller who is wrong.
+for _, f in ipairs{function() return t.dprot end, function() ip.src = "x" end, function() eth.src = "x" end, function() t.dprot = 1 end} do
+  assert(not select(2, pcall(f)):find "^packet")
+end
 fails("not an IPv4 address: ::1", function() ip.src = "::1" end)
 fails("not a MAC address: ::1", function() eth.src = "::1" end)
 fails("tcp has no field", function() return t[{}] end)
