@@ -60,6 +60,7 @@ const VM: &[Need] = &[
     program("kmod", "depmod"),
     // lunatikctl has an eBPF program, and libbpf to load it.
     program("clang", "clang"),
+    program("pkg-config", "pkg-config"),
     file("libelf-dev", "/usr/include/libelf.h"),
     file("zlib1g-dev", "/usr/include/zlib.h"),
     library("libelf1", "libelf.so.1"),

@@ -60,6 +60,10 @@ fn write(out: &mut dyn Write, Status { info, bpf }: &Status) -> io::Result<()> {
         "max_softirq_timeout: {}",
         units::limit(info.max_softirq_timeout)
     )?;
-    let bpf = if *bpf { "yes" } else { "no, the module has no BTF" };
+    let bpf = if *bpf {
+        "yes"
+    } else {
+        "no, the module has no BTF"
+    };
     writeln!(out, "bpf: {bpf}")
 }
