@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <linux/bottom_half.h>
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
@@ -13,8 +12,9 @@
 #include <net/xdp.h>
 
 #include "bpf.h"
+#include "hook.h"
 #include "netns.h"
-#include "state.h"
+#include "packet.h"
 
 /*
  * The innermost call on this CPU. Programs run with bottom halves off, so it is
@@ -43,41 +43,33 @@ static struct lunatik_bpf_call *this_call(void)
 	return call && call->task == current ? call : NULL;
 }
 
-/* TODO */
-static int hook_xdp(struct lunatik_net *lnet, u32 id, struct xdp_buff *xdp, u64 arg)
-{
-	return xa_load(&lnet->states, id) ? -EOPNOTSUPP : -ENOENT;
-}
-
-static int hook_tc(struct lunatik_net *lnet, u32 id, struct sk_buff *skb, u64 arg)
-{
-	return xa_load(&lnet->states, id) ? -EOPNOTSUPP : -ENOENT;
-}
-
 __bpf_kfunc_start_defs();
 
 __bpf_kfunc int bpf_lunatik_xdp(struct xdp_md *ctx, u32 state, u64 arg)
 {
 	struct xdp_buff *xdp = (struct xdp_buff *)ctx;
-	int verdict;
+	struct lunatik_net *lnet = lunatik_net(dev_net(xdp->rxq->dev));
+	struct lunatik_packet packet;
 
-	/* BPF_PROG_TEST_RUN may come with bottom halves on. */
-	local_bh_disable();
-	verdict = hook_xdp(lunatik_net(dev_net(xdp->rxq->dev)), state, xdp, arg);
-	local_bh_enable();
-	return verdict;
+	lunatik_packet_init_xdp(&packet, xdp);
+	packet.arg = arg;
+	return lunatik_hook_run_by_id(lnet, state, LUNATIK_HOOK_XDP, &packet);
 }
 
 __bpf_kfunc int bpf_lunatik_tc(struct __sk_buff *ctx, u32 state, u64 arg)
 {
 	struct sk_buff *skb = (struct sk_buff *)ctx;
+	struct lunatik_net *lnet = lunatik_net(dev_net(skb->dev));
+	bool ingress = skb_at_tc_ingress(skb);
+	struct lunatik_packet packet;
 	int verdict;
 
-	local_bh_disable();
-	verdict = hook_tc(lunatik_net(dev_net(skb->dev)), state, skb, arg);
+	lunatik_packet_init_skb(&packet, LUNATIK_HOOK_TC, skb, ingress ? skb->dev : NULL,
+				ingress ? NULL : skb->dev);
+	packet.arg = arg;
+	verdict = lunatik_hook_run_by_id(lnet, state, LUNATIK_HOOK_TC, &packet);
 	/* The program finds the packet by these, wherever it is now. */
 	bpf_compute_data_pointers(skb);
-	local_bh_enable();
 	return verdict;
 }
 
