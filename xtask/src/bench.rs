@@ -13,7 +13,7 @@ use figures::{Comparison, Listed, Machine, Record, Run};
 
 use crate::guest::{Failure, Guest, Sink};
 use crate::kernel::{Kernel, Version};
-use crate::kmod::{self, Module};
+use crate::kmod::Module;
 use crate::load::Ticks;
 use crate::machine::Pace;
 use crate::step::Step;
@@ -181,8 +181,8 @@ impl Machines<'_> {
     }
 
     fn boot(&mut self, machine: Machine) -> Result<Guest> {
-        let untimed = kmod::build(&self.kernel.headers(), Module::Untimed)?;
-        let hook = kmod::build(&self.kernel.headers(), Module::Hook)?;
+        let untimed = self.kernel.build(Module::Untimed)?;
+        let hook = self.kernel.build(Module::Hook)?;
         let vm = |pace| {
             let vm = Vm::new(self.kernel)
                 .memory(MEMORY)

@@ -7,6 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
+use crate::btf::Btf;
 use crate::step::Step;
 use crate::{cache, command, host};
 
@@ -14,7 +15,7 @@ use crate::{cache, command, host};
 const HARMLESS: &[&str] = &[
     // Debian builds its kernels with a compiler of another patch level than the machine may have.
     "warning: the compiler differs from the one used to build the kernel",
-    // 6.1's headers come without the vmlinux that BTF is made from.
+    // 6.1's headers come without the vmlinux that BTF is made from; we find it elsewhere.
     "Skipping BTF generation for",
 ];
 
@@ -76,17 +77,27 @@ impl Module {
     }
 }
 
-/// Builds a module for the kernel whose headers are in `headers` and gives its path.
-pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
+/// Builds a module for the kernel whose headers are in `headers` and gives its path. `image` is that kernel as
+/// an ELF file, if the caller has it.
+pub(crate) fn build(headers: &Path, image: Option<&Path>, which: Module) -> Result<PathBuf> {
     let headers = fs::canonicalize(headers)
         .with_context(|| format!("no kernel headers in {}", headers.display()))?;
     let release = fs::read_to_string(headers.join("include/generated/utsrelease.h"))
         .ok()
         .and_then(|text| parse_release(&text))
         .with_context(|| format!("{} holds no configured kernel headers", headers.display()))?;
+    let config = fs::read_to_string(headers.join("include/config/auto.conf")).unwrap_or_default();
+    let configured = |line| config.lines().any(|other| other == line);
     // User-mode Linux is an architecture of its own, which its headers do not choose by themselves.
-    let user_mode = fs::read_to_string(headers.join("include/config/auto.conf"))
-        .is_ok_and(|text| text.lines().any(|line| line == "CONFIG_UML=y"));
+    let user_mode = configured("CONFIG_UML=y");
+    // The probe has no functions for eBPF programs.
+    let btf = match which {
+        Module::Probe => Btf::none(),
+        Module::Lunatik | Module::Untimed if !configured("CONFIG_DEBUG_INFO_BTF_MODULES=y") => {
+            Btf::none()
+        }
+        Module::Lunatik | Module::Untimed => Btf::of(&headers, &release, image)?,
+    };
     let workspace = host::workspace()?;
     let all = workspace.join("target/kmod");
     fs::create_dir_all(&all)?;
@@ -97,7 +108,7 @@ pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
     // What the module was built against: make takes a second to find that there is nothing to do.
     let stamp = staging.join(".built-against");
     let modified = headers.join("Module.symvers").metadata()?.modified()?;
-    let against = format!("{} {modified:?}", headers.display());
+    let against = format!("{} {modified:?} {btf}", headers.display());
     let built = fs::read_to_string(&stamp).is_ok_and(|text| text == against);
     if stamp.exists() {
         // An interrupted run must not leave the impression that what it staged has been built.
@@ -110,6 +121,10 @@ pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
     }
 
     let mut step = Step::new(format!("building the module for {name}"));
+    if module.exists() {
+        // Linked anew, so that no older BTF is in it.
+        fs::remove_file(&module)?;
+    }
     let make = |target: &str| {
         let mut make = host::tool("make");
         make.arg("-C")
@@ -134,7 +149,6 @@ pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
             );
         }
     })?;
-    drop(step);
     if output.lines().any(is_warning) {
         // Otherwise the next run would find everything built and nothing to warn of.
         command::output(&mut make("clean"))?;
@@ -146,6 +160,11 @@ pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
             module.display(),
             output.trim_end()
         );
+    }
+    btf.add(&module)?;
+    drop(step);
+    if let Some(lack) = btf.lack() {
+        eprintln!("eBPF programs cannot call this module, for {lack}");
     }
     fs::write(&stamp, against)?;
     Ok(module)
