@@ -90,9 +90,9 @@ pub(crate) fn build(headers: &Path, image: Option<&Path>, which: Module) -> Resu
     let configured = |line| config.lines().any(|other| other == line);
     // User-mode Linux is an architecture of its own, which its headers do not choose by themselves.
     let user_mode = configured("CONFIG_UML=y");
-    // The probe has no functions for eBPF programs.
+    // The others have no functions for eBPF programs.
     let btf = match which {
-        Module::Probe => Btf::none(),
+        Module::Probe | Module::Hook => Btf::none(),
         Module::Lunatik | Module::Untimed if !configured("CONFIG_DEBUG_INFO_BTF_MODULES=y") => {
             Btf::none()
         }
