@@ -3,6 +3,7 @@
 #include <net/genetlink.h>
 #include <uapi/linux/lunatik.h>
 
+#include "bpf.h"
 #include "deadline.h"
 #include "lua/pointer.h"
 #include "netlink.h"
@@ -16,6 +17,10 @@ static int __init lunatik_init(void)
 
 	lunatik_pointer_init();
 	lunatik_deadlines_init();
+	/* No program can be loaded that calls us before this has returned. */
+	err = lunatik_bpf_init();
+	if (err)
+		return err;
 	err = lunatik_state_init();
 	if (err)
 		return err;

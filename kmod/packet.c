@@ -222,9 +222,16 @@ static int packet_network_offset(lua_State *L)
 	return push_offset(L, lunatik_packet_layout(check(L))->network);
 }
 
+/* With the protocol, as IP has it, of the header that is there. */
 static int packet_transport_offset(lua_State *L)
 {
-	return push_offset(L, lunatik_packet_layout(check(L))->transport);
+	const struct lunatik_layout *layout = lunatik_packet_layout(check(L));
+
+	push_offset(L, layout->transport);
+	if (layout->transport < 0)
+		return 1;
+	lunatik_push_integer(L, layout->transport_protocol);
+	return 2;
 }
 
 static int packet_protocol(lua_State *L)

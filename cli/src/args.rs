@@ -5,7 +5,9 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::{context::Context, data, failure::Result, log, module, netns::Netns, run, state};
+use crate::{
+    attach, context::Context, data, failure::Result, log, module, netns::Netns, run, state,
+};
 
 const GLOBAL: &str = "Global options";
 
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     List(state::list::Args),
     Show(state::show::Args),
     Log(log::Args),
+    Xdp(attach::xdp::Args),
+    Tc(attach::tc::Args),
     Load(module::load::Args),
     Unload(module::unload::Args),
     Status(module::status::Args),
@@ -78,6 +82,8 @@ impl Command {
             Self::List(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Log(args) => args.run(context),
+            Self::Xdp(args) => args.run(context),
+            Self::Tc(args) => args.run(context),
             Self::Load(args) => args.run(context),
             Self::Unload(args) => args.run(context),
             Self::Status(args) => args.run(context),
@@ -151,6 +157,12 @@ mod tests {
             "list fw",
             "-n pid:x list",
             "load max_states",
+            "xdp",
+            "xdp attach fw",
+            "xdp attach fw --dev eth0 --mode fast",
+            "tc attach fw --dev eth0",
+            "tc attach fw ingress --dev eth0 --priority 0",
+            "tc attach fw ingress --dev eth0 --arg 1.5",
             "nonsense",
         ] {
             let error = parse(line).expect_err(line);

@@ -126,6 +126,27 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<lunatik_bpf::Error> for Failure {
+    fn from(error: lunatik_bpf::Error) -> Self {
+        let status = if error.is_permission() {
+            Status::NotPermitted
+        } else {
+            Status::Failure
+        };
+        let message = match &error {
+            lunatik_bpf::Error::Occupied { .. } => format!("{error}; --force replaces it"),
+            _ => error.to_string(),
+        };
+        Self {
+            subject: None,
+            message,
+            code: lunatik::errno_name(error.errno()),
+            traceback: None,
+            status,
+        }
+    }
+}
+
 /// The command line is wrong. Clap says why in a first paragraph.
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {

@@ -48,7 +48,7 @@ fn wrong_usage_is_json_too() {
 fn every_command_has_help() {
     for command in [
         "newstate", "dostring", "dofile", "senddata", "receive", "close", "list", "show", "log",
-        "load", "unload", "status",
+        "xdp", "tc", "load", "unload", "status",
     ] {
         lunatikctl(&[command, "--help"])
             .assert()

@@ -408,7 +408,8 @@ fn default_text(errno: i32) -> &'static str {
 
 macro_rules! names {
     ($($name:ident)*) => {
-        fn errno_name(errno: i32) -> Option<&'static str> {
+        /// The name of an errno that is not negative, such as `"ENOENT"`; `None` for one that is rare.
+        pub fn errno_name(errno: i32) -> Option<&'static str> {
             match errno {
                 $(libc::$name => Some(stringify!($name)),)*
                 _ => None,

@@ -58,7 +58,7 @@ mod wire;
 pub use batch::Batch;
 pub use call::Call;
 pub use description::{Context, Description, Info};
-pub use error::{Error, ErrorKind, LuaError, Refusal, Result};
+pub use error::{Error, ErrorKind, LuaError, Refusal, Result, errno_name};
 pub use events::{Event, Events};
 pub use hook::{Hook, HookKind, OnError};
 pub use log::{Log, LogFollow, LogLine};

@@ -72,16 +72,25 @@ impl Netns {
 
     /// Opens a socket in this namespace; see [`Socket::open`].
     pub(crate) fn socket(&self, group: Option<u32>) -> Result<Socket> {
+        self.within(|| Socket::open(group))?
+    }
+
+    /// Calls `body` in this namespace.
+    pub(crate) fn within<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T> {
         match self {
-            Self::Current => Socket::open(group),
-            Self::Other { name, file } => elsewhere(name, file.as_fd(), group),
+            Self::Current => Ok(body()),
+            Self::Other { name, file } => elsewhere(name, file.as_fd(), body),
         }
     }
 }
 
 /// `setns()` moves a thread, so a thread that nobody else uses is moved.
-fn elsewhere(name: &str, file: BorrowedFd<'_>, group: Option<u32>) -> Result<Socket> {
-    let open = || {
+fn elsewhere<T: Send>(
+    name: &str,
+    file: BorrowedFd<'_>,
+    body: impl FnOnce() -> T + Send,
+) -> Result<T> {
+    let call = || {
         setns(file, CloneFlags::CLONE_NEWNET).map_err(|errno| {
             let source = io::Error::from(errno);
             if source.kind() == io::ErrorKind::PermissionDenied {
@@ -91,12 +100,12 @@ fn elsewhere(name: &str, file: BorrowedFd<'_>, group: Option<u32>) -> Result<Soc
                 Error::NoNamespace { name, source }
             }
         })?;
-        Socket::open(group)
+        Ok(body())
     };
     thread::scope(|scope| {
         thread::Builder::new()
             .name("lunatik-netns".to_owned())
-            .spawn_scoped(scope, open)
+            .spawn_scoped(scope, call)
             .map_err(|e| Error::io("cannot start a thread", e))?
             .join()
             .unwrap_or_else(|payload| panic::resume_unwind(payload))

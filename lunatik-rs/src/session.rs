@@ -155,6 +155,18 @@ impl Session {
         )
     }
 
+    /// Calls `body` in the session's network namespace: on a thread of its own if
+    /// the session was opened by the name of a namespace or the number of a
+    /// process, else as it is called.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotPermitted`](crate::ErrorKind::NotPermitted) when the process
+    /// may not enter the namespace any more.
+    pub fn within<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T> {
+        self.0.netns.within(body)
+    }
+
     /// What the namespace uses, its quotas, and the ceilings for one state.
     pub fn info(&self) -> Result<Info> {
         let mut info = None;

@@ -24,8 +24,18 @@ pub fn stage(folder: &Path) -> Result<bool> {
 
 /// Makes `folder` hold the sources of the module that tests load beside ours, `tests/probe/`, in the same way.
 pub fn stage_probe(folder: &Path) -> Result<bool> {
-    let probe = workspace()?.join("tests/probe");
-    let files = ["Kbuild", "lunatik_probe.c"].map(|name| (PathBuf::from(name), probe.join(name)));
+    stage_small("tests/probe", "lunatik_probe.c", folder)
+}
+
+/// The same for the module that benchmarks load beside ours, `bench/hook/`.
+pub fn stage_hook(folder: &Path) -> Result<bool> {
+    stage_small("bench/hook", "lunatik_hook.c", folder)
+}
+
+/// A module of one source file.
+fn stage_small(from: &str, source: &str, folder: &Path) -> Result<bool> {
+    let from = workspace()?.join(from);
+    let files = ["Kbuild", source].map(|name| (PathBuf::from(name), from.join(name)));
     update(&BTreeMap::from(files), folder)
 }
 

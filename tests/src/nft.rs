@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::{Netns, run, run_with};
 
 impl Netns {
-    /// Loads rules in nft's language.
+    /// Loads rules in nft's language, but none with sets, as in `dport { 1, 2 }`: the
+    /// debug kernel complains of how 6.12 looks them up (`nft_set_lookup`).
     #[track_caller]
     pub fn nft(&self, rules: &str) {
         run_with(self.command("nft").args(["-f", "-"]), rules.as_bytes()).success();

@@ -13,7 +13,7 @@ use figures::{Comparison, Listed, Machine, Record, Run};
 
 use crate::guest::{Failure, Guest, Sink};
 use crate::kernel::{Kernel, Version};
-use crate::kmod::{self, Module};
+use crate::kmod::Module;
 use crate::load::Ticks;
 use crate::machine::Pace;
 use crate::step::Step;
@@ -181,14 +181,15 @@ impl Machines<'_> {
     }
 
     fn boot(&mut self, machine: Machine) -> Result<Guest> {
-        let untimed = kmod::build(&self.kernel.headers(), Module::Untimed)?;
+        let untimed = self.kernel.build(Module::Untimed)?;
+        let hook = self.kernel.build(Module::Hook)?;
         let vm = |pace| {
             let vm = Vm::new(self.kernel)
                 .memory(MEMORY)
                 .smp(if machine == Machine::Pair { 2 } else { 1 })
                 .program(self.program, PROGRAM)
                 .pace(pace);
-            vm.file(&untimed)
+            vm.file(&untimed)?.file(&hook)
         };
         if machine == Machine::Counted {
             return vm(Pace::Counted)?.boot();

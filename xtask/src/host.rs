@@ -58,6 +58,11 @@ const VM: &[Need] = &[
     program("binutils", "strip"),
     program("pahole", "pahole"),
     program("kmod", "depmod"),
+    // lunatikctl has an eBPF program, and libbpf to load it.
+    program("clang", "clang"),
+    program("pkg-config", "pkg-config"),
+    file("libelf-dev", "/usr/include/libelf.h"),
+    file("zlib1g-dev", "/usr/include/zlib.h"),
     library("libelf1", "libelf.so.1"),
     library("libssl3", "libcrypto.so.3"),
     program("xz-utils", "xz"),

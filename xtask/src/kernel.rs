@@ -12,6 +12,7 @@ use walkdir::WalkDir;
 
 use crate::apt::{self, Apt};
 use crate::cache::Cache;
+use crate::kmod::{self, Module};
 use crate::step::Step;
 use crate::{command, debug, host};
 
@@ -137,9 +138,10 @@ impl Kernel {
         })
     }
 
-    /// The folder that the module is built against.
-    pub(crate) fn headers(&self) -> PathBuf {
-        headers(&self.folder, &self.release)
+    /// Builds a module for it and gives its path.
+    pub(crate) fn build(&self, module: Module) -> Result<PathBuf> {
+        let headers = headers(&self.folder, &self.release);
+        kmod::build(&headers, Some(&self.image()), module)
     }
 
     /// The kernel as an uncompressed ELF image, which boots faster than the compressed one.
@@ -217,7 +219,7 @@ fn mend_headers(headers: &Path, common: &str) -> Result<()> {
 
 /// The uncompressed kernel inside a boot image, whose header tells where it is
 /// (Documentation/arch/x86/boot.rst, fields `setup_sects`, `payload_offset` and `payload_length`).
-fn extract(image: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn extract(image: &[u8]) -> Result<Vec<u8>> {
     let word = |at: usize| -> Result<usize> {
         let bytes = image
             .get(at..at + 4)

@@ -7,6 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
+use crate::btf::Btf;
 use crate::step::Step;
 use crate::{cache, command, host};
 
@@ -14,7 +15,7 @@ use crate::{cache, command, host};
 const HARMLESS: &[&str] = &[
     // Debian builds its kernels with a compiler of another patch level than the machine may have.
     "warning: the compiler differs from the one used to build the kernel",
-    // 6.1's headers come without the vmlinux that BTF is made from.
+    // 6.1's headers come without the vmlinux that BTF is made from; we find it elsewhere.
     "Skipping BTF generation for",
 ];
 
@@ -44,6 +45,8 @@ pub(crate) enum Module {
     Untimed,
     /// `lunatik_probe.ko`, which tells tests what the kernel tells nobody else
     Probe,
+    /// `lunatik_hook.ko`, whose hook does nothing, as a measure of others
+    Hook,
 }
 
 impl Module {
@@ -51,6 +54,7 @@ impl Module {
         match self {
             Self::Lunatik | Self::Untimed => "lunatik.ko",
             Self::Probe => "lunatik_probe.ko",
+            Self::Hook => "lunatik_hook.ko",
         }
     }
 
@@ -60,6 +64,7 @@ impl Module {
             Self::Lunatik => "",
             Self::Untimed => ".untimed",
             Self::Probe => ".probe",
+            Self::Hook => ".hook",
         }
     }
 
@@ -67,21 +72,32 @@ impl Module {
         match self {
             Self::Lunatik | Self::Untimed => staging::stage(folder),
             Self::Probe => staging::stage_probe(folder),
+            Self::Hook => staging::stage_hook(folder),
         }
     }
 }
 
-/// Builds a module for the kernel whose headers are in `headers` and gives its path.
-pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
+/// Builds a module for the kernel whose headers are in `headers` and gives its path. `image` is that kernel as
+/// an ELF file, if the caller has it.
+pub(crate) fn build(headers: &Path, image: Option<&Path>, which: Module) -> Result<PathBuf> {
     let headers = fs::canonicalize(headers)
         .with_context(|| format!("no kernel headers in {}", headers.display()))?;
     let release = fs::read_to_string(headers.join("include/generated/utsrelease.h"))
         .ok()
         .and_then(|text| parse_release(&text))
         .with_context(|| format!("{} holds no configured kernel headers", headers.display()))?;
+    let config = fs::read_to_string(headers.join("include/config/auto.conf")).unwrap_or_default();
+    let configured = |line| config.lines().any(|other| other == line);
     // User-mode Linux is an architecture of its own, which its headers do not choose by themselves.
-    let user_mode = fs::read_to_string(headers.join("include/config/auto.conf"))
-        .is_ok_and(|text| text.lines().any(|line| line == "CONFIG_UML=y"));
+    let user_mode = configured("CONFIG_UML=y");
+    // The others have no functions for eBPF programs.
+    let btf = match which {
+        Module::Probe | Module::Hook => Btf::none(),
+        Module::Lunatik | Module::Untimed if !configured("CONFIG_DEBUG_INFO_BTF_MODULES=y") => {
+            Btf::none()
+        }
+        Module::Lunatik | Module::Untimed => Btf::of(&headers, &release, image)?,
+    };
     let workspace = host::workspace()?;
     let all = workspace.join("target/kmod");
     fs::create_dir_all(&all)?;
@@ -92,7 +108,7 @@ pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
     // What the module was built against: make takes a second to find that there is nothing to do.
     let stamp = staging.join(".built-against");
     let modified = headers.join("Module.symvers").metadata()?.modified()?;
-    let against = format!("{} {modified:?}", headers.display());
+    let against = format!("{} {modified:?} {btf}", headers.display());
     let built = fs::read_to_string(&stamp).is_ok_and(|text| text == against);
     if stamp.exists() {
         // An interrupted run must not leave the impression that what it staged has been built.
@@ -105,6 +121,10 @@ pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
     }
 
     let mut step = Step::new(format!("building the module for {name}"));
+    if module.exists() {
+        // Linked anew, so that no older BTF is in it.
+        fs::remove_file(&module)?;
+    }
     let make = |target: &str| {
         let mut make = host::tool("make");
         make.arg("-C")
@@ -129,7 +149,6 @@ pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
             );
         }
     })?;
-    drop(step);
     if output.lines().any(is_warning) {
         // Otherwise the next run would find everything built and nothing to warn of.
         command::output(&mut make("clean"))?;
@@ -141,6 +160,11 @@ pub(crate) fn build(headers: &Path, which: Module) -> Result<PathBuf> {
             module.display(),
             output.trim_end()
         );
+    }
+    btf.add(&module)?;
+    drop(step);
+    if let Some(lack) = btf.lack() {
+        eprintln!("eBPF programs cannot call this module, for {lack}");
     }
     fs::write(&stamp, against)?;
     Ok(module)

@@ -6,6 +6,7 @@
 mod apt;
 mod artifacts;
 mod bench;
+mod btf;
 mod cache;
 mod command;
 mod debug;
@@ -148,7 +149,10 @@ fn run(task: Task) -> Result<i32> {
         Task::Kmod { kernel_dir } => {
             let headers = kernel_dir.map_or_else(kmod::running_headers, Ok)?;
             host::ensure_build()?;
-            println!("{}", kmod::build(&headers, Module::Lunatik)?.display());
+            println!(
+                "{}",
+                kmod::build(&headers, None, Module::Lunatik)?.display()
+            );
             Ok(0)
         }
         Task::Test {

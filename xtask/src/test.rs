@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::guest::{Failure, Guest, Pass, Sink};
 use crate::kernel::{Kernel, Version};
-use crate::kmod::{self, Module};
+use crate::kmod::Module;
 use crate::vm::Vm;
 use crate::{artifacts, command, host};
 
@@ -147,7 +147,7 @@ fn boot(kernel: &Kernel, installed: &[(String, PathBuf)]) -> Result<Guest> {
         .memory(kernel.version.test_memory())
         .traffic(true)
         .file(&examples)?
-        .file(&kmod::build(&kernel.headers(), Module::Probe)?)?;
+        .file(&kernel.build(Module::Probe)?)?;
     for (place, path) in installed {
         vm = vm.program(path, place);
     }

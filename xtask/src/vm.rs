@@ -112,7 +112,7 @@ impl<'a> Vm<'a> {
         fs::create_dir_all(&folder)?;
         // Until the archive is written, nobody else may build anew what goes into it.
         let lock = cache::lock(&folder.join("lock"))?;
-        let module = kmod::build(&self.kernel.headers(), Module::Lunatik)?;
+        let module = self.kernel.build(Module::Lunatik)?;
         let Programs {
             lunatikctl,
             lua_module,

@@ -7,6 +7,7 @@ mod data;
 mod limit;
 mod lua;
 mod others;
+mod packets;
 mod scale;
 
 use crate::case::Case;
@@ -19,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         lua::cases(),
         scale::cases(),
         clients::cases(),
+        packets::cases(),
         others::cases(),
         limit::cases(),
     ]
@@ -38,7 +40,7 @@ mod tests {
         let cases: Vec<_> = cases().iter().map(Case::listed).collect();
         let groups: BTreeSet<&str> = cases.iter().map(|case| &*case.group).collect();
         let expected = [
-            "calls", "clients", "data", "limit", "lua", "others", "scale",
+            "calls", "clients", "data", "limit", "lua", "others", "packets", "scale",
         ];
         assert_eq!(groups, BTreeSet::from(expected));
         assert!(cases.iter().all(|case| !case.machines.is_empty()));

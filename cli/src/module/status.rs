@@ -2,6 +2,7 @@
 use std::io::{self, Write};
 
 use lunatik::{Error, Info};
+use serde::Serialize;
 
 use super::loaded;
 use crate::{context::Context, failure::Result, units};
@@ -19,12 +20,23 @@ impl Args {
         if loaded() == Some(false) {
             return Err(Error::ModuleMissing.into());
         }
-        let info = context.session()?.info()?;
-        context.out.print(&info, |out| write(out, &info))
+        let status = Status {
+            info: context.session()?.info()?,
+            bpf: lunatik_bpf::available(),
+        };
+        context.out.print(&status, |out| write(out, &status))
     }
 }
 
-fn write(out: &mut dyn Write, info: &Info) -> io::Result<()> {
+#[derive(Serialize)]
+struct Status {
+    #[serde(flatten)]
+    info: Info,
+    /// Whether eBPF programs can call the module.
+    bpf: bool,
+}
+
+fn write(out: &mut dyn Write, Status { info, bpf }: &Status) -> io::Result<()> {
     writeln!(out, "module: loaded")?;
     writeln!(out, "version: {}", info.version)?;
     writeln!(out, "lua_version: {}", info.lua_version)?;
@@ -47,5 +59,11 @@ fn write(out: &mut dyn Write, info: &Info) -> io::Result<()> {
         out,
         "max_softirq_timeout: {}",
         units::limit(info.max_softirq_timeout)
-    )
+    )?;
+    let bpf = if *bpf {
+        "yes"
+    } else {
+        "no, the module has no BTF"
+    };
+    writeln!(out, "bpf: {bpf}")
 }

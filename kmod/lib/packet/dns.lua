@@ -13,7 +13,7 @@ end
 
 return require "packet.header"("dns", {
   start = function(b)
-    if not b.network_offset then return 0 end
+    if not b.transport_offset then return 0 end
     local udp, why = require "packet.udp"(b)
     if not udp then return nil, why end
     return udp.payload

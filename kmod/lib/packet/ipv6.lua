@@ -1,8 +1,36 @@
 -- SPDX-License-Identifier: GPL-2.0-only
 -- packet.ipv6: the header and its extensions, up to what they carry.
 local address = require "packet.address"
-local locate = require "packet.locate"
 local ntop, pton = address.ntop, address.pton
+
+-- Most extension headers have their length in units of 8 bytes, without the first;
+-- one has it in units of 4, without the first two. A fragment's is always 8.
+local extension = {[0] = 8, [43] = 8, [44] = 0, [51] = 4, [60] = 8}
+-- More of them are nothing but work.
+local MOST = 8
+
+-- What comes after the header and its extensions, and what that is; of a fragment also
+-- its offset, whether there are more, and its identification.
+local function follow(b, off)
+  local size = #b
+  local protocol, at = b:u8(off + 6), off + 40
+  local fragment, more, id = 0, false, nil
+  for _ = 0, MOST do
+    local unit = extension[protocol]
+    if not unit or fragment ~= 0 then return at, protocol, fragment, more, id end
+    if size - at < 8 then return nil, "truncated" end
+    local length = 8
+    if unit == 0 then
+      local word = b:u16(at + 2)
+      fragment, more, id = word & 0xfff8, word & 1 ~= 0, b:u32(at + 4)
+    else
+      length = unit == 8 and (b:u8(at + 1) + 1) * 8 or (b:u8(at + 1) + 2) * 4
+      if size - at < length then return nil, "truncated" end
+    end
+    protocol, at = b:u8(at), at + length
+  end
+  return nil, "too many extension headers"
+end
 
 local function ipv6(text)
   local bytes = pton(text)
@@ -11,12 +39,12 @@ local function ipv6(text)
 end
 
 return require "packet.header"("ipv6", {
-  start = locate.network,
+  start = require "packet.locate".network,
 
   find = function(b, off, header)
     if #b - off < 40 then return nil, "truncated" end
     if b:u8(off) >> 4 ~= 6 then return nil, "not IPv6" end
-    local payload, protocol, fragment, more, id = locate.extensions(b, off)
+    local payload, protocol, fragment, more, id = follow(b, off)
     if not payload then return nil, protocol end
     header[1], header[2], header[3], header[4] = protocol, fragment, more, id
     return payload

@@ -7,7 +7,7 @@ local HANDSHAKE, CLIENT_HELLO, SERVER_NAME, HOST_NAME = 22, 1, 0, 0
 local MOST = 100
 
 local function start(b)
-  if not b.network_offset then return 0 end
+  if not b.transport_offset then return 0 end
   local tcp, why = require "packet.tcp"(b)
   if not tcp then return nil, why end
   return tcp.payload

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! States on the packet path of devices.
+
+use std::collections::HashMap;
+
+use comfy_table::{CellAlignment, Table, presets};
+use lunatik::Session;
+
+use crate::failure::{About as _, Failure, Result};
+
+pub(crate) mod tc;
+pub(crate) mod xdp;
+
+/// What stands for the name of a state that is gone.
+const GONE: &str = "(closed)";
+
+/// Calls `body` in the session's namespace; a failure is about the device.
+fn on_device<T: Send>(
+    session: &Session,
+    device: &str,
+    body: impl FnOnce() -> lunatik_bpf::Result<T> + Send,
+) -> Result<T> {
+    let result = session.within(body)?;
+    result.map_err(|error| Failure::from(error).about(device))
+}
+
+/// The number of the state called `name`.
+fn id(session: &Session, name: &str) -> Result<u32> {
+    Ok(session.state(name).description().about(name)?.id)
+}
+
+/// The states of the namespace by number.
+fn names(session: &Session) -> Result<HashMap<u32, String>> {
+    let states = session.states()?.into_iter();
+    Ok(states.map(|state| (state.id, state.name)).collect())
+}
+
+/// An integer for the state's function, as Lua reads it: in hexadecimal it wraps around.
+fn argument(text: &str) -> std::result::Result<i64, String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let parsed = match digits {
+        Some(digits) => u64::from_str_radix(digits, 16).map(u64::cast_signed),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "an integer of 64 bits is like 5, -1 or 0xff".to_owned())
+}
+
+/// A table; the columns `numbers` hold numbers.
+fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, numbers: &[usize]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    table.add_rows(rows);
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if numbers.contains(&at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::argument;
+
+    #[test]
+    fn arguments_are_integers_of_lua() {
+        for (text, value) in [
+            ("0", 0),
+            ("-7", -7),
+            ("0xff", 255),
+            ("0XffffffffffffffFF", -1),
+            ("9223372036854775807", i64::MAX),
+        ] {
+            assert_eq!(argument(text), Ok(value), "{text}");
+        }
+        for text in [
+            "",
+            "0x",
+            "1.5",
+            "9223372036854775808",
+            "0x10000000000000000",
+            "five",
+        ] {
+            assert!(argument(text).is_err(), "{text}");
+        }
+    }
+}
