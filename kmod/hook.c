@@ -327,15 +327,17 @@ static const int native[] = {
 };
 
 /* Whether functions may give that verdict, which is then one of those counted. */
-static bool is_verdict(u32 kind, lua_Integer verdict)
+static bool is_verdict(const struct lunatik_hook *hook, lua_Integer verdict)
 {
-	if (kind == LUNATIK_HOOK_XDP)
+	if (hook->kind == LUNATIK_HOOK_XDP)
 		return verdict >= XDP_ABORTED && verdict <= XDP_REDIRECT;
-	if (kind == LUNATIK_HOOK_TC)
+	if (hook->kind == LUNATIK_HOOK_TC)
 		return verdict >= TC_ACT_OK && verdict <= TC_ACT_REDIRECT;
 	if (verdict == NF_ACCEPT || verdict == NF_DROP)
 		return true;
+	/* What is queued of ARP does not find its way back: the kernel warns. */
 	return verdict >= 0 && verdict <= U32_MAX && (verdict & NF_VERDICT_MASK) == NF_QUEUE &&
+	       hook->ops.pf != NFPROTO_ARP &&
 	       !(verdict & 0xff00 & ~NF_VERDICT_FLAG_QUEUE_BYPASS);
 }
 
@@ -393,7 +395,7 @@ static __always_inline long call(struct lunatik_hook *hook, struct lunatik_slot 
 		verdict = native[hook->kind];
 		slot->verdicts[verdict]++;
 	} else if (likely(status == LUA_OK && !replica->callback.ended && lua_isinteger(L, -1) &&
-			  is_verdict(hook->kind, lua_tointeger(L, -1)))) {
+			  is_verdict(hook, lua_tointeger(L, -1)))) {
 		verdict = lua_tointeger(L, -1);
 		slot->verdicts[verdict & NF_VERDICT_MASK]++;
 	} else {
