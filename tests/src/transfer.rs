@@ -137,7 +137,7 @@ impl Network {
         let listener = self
             .server
             .netns
-            .within(|| TcpListener::bind(address).expect("a free port"));
+            .within(|| free(|| TcpListener::bind(address)));
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| receive_stream(&listener, &over));
@@ -150,7 +150,7 @@ impl Network {
     /// Sends data from the client to the server over UDP. What does not arrive, or
     /// not in order, is sent again.
     pub fn udp(&self, transfer: &Transfer, datagrams: Datagrams) -> Result<Arrived, Broken> {
-        let bind = |address: SocketAddr| UdpSocket::bind(address).expect("a free port");
+        let bind = |address: SocketAddr| free(|| UdpSocket::bind(address));
         let address = self.server.port(transfer.family, transfer.port);
         let receiver = self.server.netns.within(|| bind(address));
         let own = self.client.port(transfer.family, 0);
@@ -162,6 +162,20 @@ impl Network {
             over.store(true, Relaxed);
             sent
         })
+    }
+}
+
+/// What `bind` gives. A program that another test starts has the sockets of this one
+/// for the moment before it becomes itself, so that a port may be taken that is free.
+fn free<T>(mut bind: impl FnMut() -> io::Result<T>) -> T {
+    let start = Instant::now();
+    loop {
+        match bind() {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && start.elapsed() < SOON => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result.expect("a free port"),
+        }
     }
 }
 
