@@ -19,7 +19,7 @@ use nix::{
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::{Family, Network, SOON};
+use crate::{Family, Host, Network, SOON};
 
 /// What is to be sent, and where to.
 #[derive(Debug, Clone, Copy)]
@@ -130,6 +130,14 @@ impl Broken {
     }
 }
 
+impl Host {
+    /// A socket of UDP at its address and a port, 0 for any.
+    pub fn udp(&self, family: Family, port: u16) -> UdpSocket {
+        let address = self.port(family, port);
+        self.netns.within(|| free(|| UdpSocket::bind(address)))
+    }
+}
+
 impl Network {
     /// Sends data from the client to the server over TCP.
     pub fn tcp(&self, transfer: &Transfer) -> Result<Arrived, Broken> {
@@ -150,11 +158,9 @@ impl Network {
     /// Sends data from the client to the server over UDP. What does not arrive, or
     /// not in order, is sent again.
     pub fn udp(&self, transfer: &Transfer, datagrams: Datagrams) -> Result<Arrived, Broken> {
-        let bind = |address: SocketAddr| free(|| UdpSocket::bind(address));
         let address = self.server.port(transfer.family, transfer.port);
-        let receiver = self.server.netns.within(|| bind(address));
-        let own = self.client.port(transfer.family, 0);
-        let sender = self.client.netns.within(|| bind(own));
+        let receiver = self.server.udp(transfer.family, transfer.port);
+        let sender = self.client.udp(transfer.family, 0);
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| receive_datagrams(&receiver, &over));

@@ -2,13 +2,14 @@
 //! Netfilter hooks under real traffic: that they are called, and in which order, and
 //! what becomes of packets by what they return or fail with.
 
-use std::{fmt::Write, net::UdpSocket, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use lunatik::{ErrorKind, Hook, LogLine, State, Verdict};
 use lunatik_tests::{
     Broken, Datagrams, Family, Host, Netns, Network, Queue, SOON, Server, Transfer, by_kernel,
     eventually, holds, integer, lua, lua_error, run, string, tell,
 };
+use nix::libc;
 
 /// How long to wait for what does not come.
 const SHORT: Duration = Duration::from_millis(1500);
@@ -276,15 +277,8 @@ fn programs_decide_about_queued_packets() {
                if pkt:u8(version == 4 and 9 or 6) == 17 then return nf.queue(9) end
              end}",
         );
-        let receiver = network
-            .server
-            .netns
-            .within(|| UdpSocket::bind(to).expect("a free port"));
-        let sender = network.client.port(family, 0);
-        let sender = network
-            .client
-            .netns
-            .within(|| UdpSocket::bind(sender).expect("a free port"));
+        let receiver = network.server.udp(family, 4000);
+        let sender = network.client.udp(family, 0);
         receiver
             .set_read_timeout(Some(3 * SOON))
             .expect("a timeout");
@@ -493,12 +487,12 @@ fn failures_under_traffic() {
         ),
         (
             "no memory",
-            "local t = {} for i = 1, 1 << 40 do t[i] = i end",
+            "local s = 'x' while true do s = s .. s end",
             "not enough memory",
         ),
         (
             "no stack",
-            "local function f() return 1 + f() end f()",
+            "local function f() return string.gsub('x', 'x', f) end f()",
             "overflow",
         ),
         (
@@ -639,14 +633,9 @@ fn marks_choose_routes() {
 /// Sends a datagram from one host to a port of the other, and gives what arrives.
 fn datagram(from: &Host, to: &Host, family: Family, data: &[u8]) -> Option<Vec<u8>> {
     let address = to.port(family, 4000);
-    let receiver = to
-        .netns
-        .within(|| UdpSocket::bind(address).expect("a free port"));
+    let receiver = to.udp(family, 4000);
     receiver.set_read_timeout(Some(SHORT)).expect("a timeout");
-    let own = from.port(family, 0);
-    let sender = from
-        .netns
-        .within(|| UdpSocket::bind(own).expect("a free port"));
+    let sender = from.udp(family, 0);
     sender.send_to(data, address).expect("sends");
     let mut buffer = vec![0; 1 << 16];
     let length = receiver.recv(&mut buffer).ok()?;
@@ -787,9 +776,17 @@ fn translated_connections() {
                 ..Transfer::default()
             };
             let tcp = network.tcp(&transfer).expect("arrives");
-            let udp = network
-                .udp(&transfer, Datagrams::Segmented(1400))
-                .expect("arrives");
+            // Linux 6.1 does not cut datagrams for devices that compute no checksums.
+            let segmented = Datagrams::Segmented(1400);
+            let datagrams = match network.udp(&transfer, segmented) {
+                Err(Broken::Stopped { error, .. })
+                    if !offload && error.raw_os_error() == Some(libc::EIO) =>
+                {
+                    Datagrams::Single(1400)
+                }
+                _ => segmented,
+            };
+            let udp = network.udp(&transfer, datagrams).expect("arrives");
             tell!("translated, {family:?}, offload {offload}: TCP {tcp}; UDP {udp}");
         }
         for state in [client, server] {

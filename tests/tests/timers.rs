@@ -179,7 +179,7 @@ fn hostile_timers_leave_the_cpu_to_others() {
     let work = || {
         let start = Instant::now();
         let mut x = 1_u64;
-        for n in 0..by_kernel(20_000_000_u64, 5_000_000) {
+        for n in 0..by_kernel(4_000_000_u64, 1_000_000) {
             x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(n));
         }
         std::hint::black_box(x);
