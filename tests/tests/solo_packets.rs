@@ -23,6 +23,15 @@ impl Drop for Reload {
     }
 }
 
+/// Becomes true when this is dropped, whatever happened before.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 const LOOK: &str = "local nf = require 'netfilter'
     for _, hook in ipairs {'prerouting', 'input', 'forward', 'output', 'postrouting'} do
       nf.register{family = 'inet', hook = hook, function(pkt)
@@ -40,7 +49,11 @@ fn storm() -> Duration {
 fn new_filter(netns: &Netns, name: &str, percpu: bool) -> lunatik::State {
     let session = netns.session();
     let new = session.new_state(name).context(Context::Softirq);
-    new.percpu(percpu).create().expect("a state")
+    let longest = session.info().expect("info").max_softirq_timeout;
+    new.percpu(percpu)
+        .timeout(longest)
+        .create()
+        .expect("a state")
 }
 
 /// Calls `disturb` again and again for a while under traffic of both families, which
@@ -71,13 +84,14 @@ fn under_traffic(network: &Network, mut disturb: impl FnMut(u32)) -> u32 {
                 })
             })
             .collect();
+        let end = Over(&over);
         let start = Instant::now();
         let mut rounds = 0;
         while start.elapsed() < storm() {
             disturb(rounds);
             rounds += 1;
         }
-        over.store(true, Relaxed);
+        drop(end);
         for sender in senders {
             assert!(sender.join().expect("all arrives") > 0);
         }
