@@ -92,7 +92,7 @@ impl Random {
 }
 
 /// What `code`, a function's body, makes of each of `inputs`: a line of text.
-fn each(state: &State, code: &str, inputs: Vec<Vec<u8>>) -> Vec<String> {
+fn each(state: &State, code: &str, inputs: &[Vec<u8>]) -> Vec<String> {
     let code = format!(
         "local packet, data = require 'packet', require 'data'
          local function describe(bytes) {code} end
@@ -136,16 +136,16 @@ fn line(values: &[&dyn Display]) -> String {
 }
 
 /// Fails unless both say the same of each input, and neither always says that there is no header.
-fn agree(state: &State, code: &str, inputs: Vec<Vec<u8>>, other: impl Fn(&[u8]) -> Option<String>) {
+fn agree(state: &State, code: &str, inputs: &[Vec<u8>], other: impl Fn(&[u8]) -> Option<String>) {
     let expected: Vec<_> = inputs
         .iter()
         .map(|bytes| other(bytes).unwrap_or_else(|| "none".to_owned()))
         .collect();
     let none = expected.iter().filter(|&line| line == "none").count();
     assert!(none > 0 && none < inputs.len() * 3 / 4, "{none}");
-    let lines = each(state, code, inputs.clone());
+    let lines = each(state, code, inputs);
     assert_eq!(lines.len(), inputs.len());
-    for ((line, expected), bytes) in lines.iter().zip(&expected).zip(&inputs) {
+    for ((line, expected), bytes) in lines.iter().zip(&expected).zip(inputs) {
         assert_eq!(line, expected, "{bytes:02x?}");
     }
 }
@@ -191,7 +191,7 @@ fn ethernet_headers_are_read_as_by_another_parser() {
     agree(
         &netns.state("a"),
         &fields("eth", &names),
-        inputs.collect(),
+        &inputs.collect::<Vec<_>>(),
         parse,
     );
 }
@@ -252,10 +252,13 @@ fn ipv4_headers_are_read_as_by_another_parser() {
     };
     let inputs: Vec<_> = inputs.collect();
     let state = netns.state("a");
-    agree(&state, &fields("ipv4", &names), inputs.clone(), parse);
+    agree(&state, &fields("ipv4", &names), &inputs, parse);
     let other = |bytes: &Vec<u8>| bytes.first().is_some_and(|byte| byte >> 4 == 6);
-    let inputs = inputs.into_iter().filter(|bytes| !other(bytes)).collect();
-    agree(&state, &fields("ip", &names), inputs, parse);
+    let inputs = inputs
+        .into_iter()
+        .filter(|bytes| !other(bytes))
+        .collect::<Vec<_>>();
+    agree(&state, &fields("ip", &names), &inputs, parse);
 }
 
 /// A chain of extension headers, and what comes after it.
@@ -337,10 +340,13 @@ fn ipv6_headers_are_read_as_by_another_parser() {
             .any(|bytes| bytes.get(6) == Some(&IpNumber::IPV6_FRAGMENTATION_HEADER.0))
     );
     let state = netns.state("a");
-    agree(&state, &fields("ipv6", &names), inputs.clone(), parse);
+    agree(&state, &fields("ipv6", &names), &inputs, parse);
     let other = |bytes: &Vec<u8>| bytes.first().is_some_and(|byte| byte >> 4 == 4);
-    let inputs = inputs.into_iter().filter(|bytes| !other(bytes)).collect();
-    agree(&state, &fields("ip", &names), inputs, parse);
+    let inputs = inputs
+        .into_iter()
+        .filter(|bytes| !other(bytes))
+        .collect::<Vec<_>>();
+    agree(&state, &fields("ip", &names), &inputs, parse);
 }
 
 #[test]
@@ -374,7 +380,7 @@ fn tcp_headers_are_read_as_by_another_parser() {
     agree(
         &netns.state("a"),
         &fields("tcp", &names),
-        inputs.collect(),
+        &inputs.collect::<Vec<_>>(),
         |bytes| {
             let header = TcpHeaderSlice::from_slice(bytes).ok()?;
             let length = header.data_offset() * 4;
@@ -458,7 +464,7 @@ fn tcp_options_are_those_that_another_program_wrote() {
     assert!(inputs.len() > 200);
     let names = ["mss", "wscale", "sack_permitted", "tsval", "tsecr"];
     assert_eq!(
-        each(&netns.state("a"), &fields("tcp", &names), inputs),
+        each(&netns.state("a"), &fields("tcp", &names), &inputs),
         expected
     );
 }
@@ -485,7 +491,7 @@ fn udp_headers_are_read_as_by_another_parser() {
     agree(
         &netns.state("a"),
         &fields("udp", &names),
-        inputs.collect(),
+        &inputs.collect::<Vec<_>>(),
         |bytes| {
             let header = UdpHeaderSlice::from_slice(bytes).ok()?;
             let rest = bytes.len() - 8;
@@ -530,7 +536,7 @@ fn addresses_are_written_as_elsewhere() {
         .map(|bytes| Ipv6Addr::from(<[u8; 16]>::try_from(&bytes[..]).expect("16")).to_string())
         .collect();
     let code = "local text = packet.ntop(bytes) assert(packet.pton(text) == bytes) return text";
-    assert_eq!(each(&state, code, inputs), expected);
+    assert_eq!(each(&state, code, &inputs), expected);
     let inputs: Vec<_> = (0..200).map(|_| random.bytes(4)).collect();
     let expected: Vec<_> = inputs
         .iter()
@@ -538,7 +544,7 @@ fn addresses_are_written_as_elsewhere() {
         .collect();
     let code = "local text = packet.ntop(bytes) local n = packet.pton(text)
                 assert(n == string.unpack('>I4', bytes) and packet.ntop(n) == text) return text";
-    assert_eq!(each(&state, code, inputs), expected);
+    assert_eq!(each(&state, code, &inputs), expected);
 }
 
 /// Texts that are nearly addresses, or are some.
@@ -550,7 +556,7 @@ fn near_address(random: &mut Random) -> String {
                 .map(|_| format!("{:x}", random.0.next_u32() & 0xffff))
                 .collect();
             let at = random.below(groups.len());
-            groups[at] = ["", "1.2.3.4", "0", "::"][random.below(4)].to_owned();
+            ["", "1.2.3.4", "0", "::"][random.below(4)].clone_into(&mut groups[at]);
             groups.join(":")
         }
         _ => {
@@ -584,8 +590,8 @@ fn what_is_an_address_is_decided_as_elsewhere() {
     let code = "local address = packet.pton(bytes)
                 if not address or #bytes == 17 and #packet.ntop(address) == 17 and address ~= packet.pton(packet.ntop(address)) then return 'none' end
                 return packet.ntop(address)";
-    let inputs = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-    let found = each(&netns.state("a"), code, inputs);
+    let inputs: Vec<_> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let found = each(&netns.state("a"), code, &inputs);
     for ((text, expected), found) in texts.iter().zip(&expected).zip(&found) {
         assert_eq!(found, expected, "{text}");
     }
