@@ -31,6 +31,8 @@ struct transport_sum {
 	__sum16 *sum;
 	bool pseudo;		/* it is over the addresses, too */
 	bool zero_is_none;	/* and over nothing if it is 0 */
+	bool part;		/* it says how many bytes it is over, maybe not all */
+	s32 end;		/* of what it is over */
 };
 
 /* What is directly writable at an offset, or NULL. */
@@ -41,35 +43,78 @@ static void *at(const struct lunatik_packet *packet, s32 off, u32 n)
 	return off >= buffer->low && off + (s64)n <= buffer->linear ? buffer->data + off : NULL;
 }
 
-static bool find_transport(const struct lunatik_packet *packet,
-			   const struct lunatik_layout *layout, struct transport_sum *found)
+/* Where the checksum of the transport header is, or would be; -1 if there is none. */
+static s32 transport_sum_offset(const struct lunatik_layout *layout)
 {
 	s32 off = layout->transport;
 
 	if (off < 0)
-		return false;
-	*found = (struct transport_sum){ .pseudo = true };
+		return -1;
 	switch (layout->transport_protocol) {
 	case IPPROTO_TCP:
-		off += offsetof(struct tcphdr, check);
-		break;
+		return off + offsetof(struct tcphdr, check);
 	case IPPROTO_UDP:
 	case IPPROTO_UDPLITE:
-		off += offsetof(struct udphdr, check);
-		found->zero_is_none = layout->transport_protocol == IPPROTO_UDP;
-		break;
+		return off + offsetof(struct udphdr, check);
 	case IPPROTO_ICMPV6:
-		off += offsetof(struct icmp6hdr, icmp6_cksum);
-		break;
+		return off + offsetof(struct icmp6hdr, icmp6_cksum);
 	case IPPROTO_ICMP:
-		off += offsetof(struct icmphdr, checksum);
-		found->pseudo = false;
-		break;
-	default:
-		return false;
+		return off + offsetof(struct icmphdr, checksum);
 	}
-	found->sum = at(packet, off, sizeof(*found->sum));
-	return found->sum;
+	return -1;
+}
+
+/* Of what IP carries, which may be followed by padding. Its header is there. */
+static s32 datagram_end(const struct lunatik_packet *packet, const struct lunatik_layout *layout)
+{
+	const void *ip = packet->buffer.data + layout->network;
+	const struct ipv6hdr *ipv6 = ip;
+	const struct iphdr *ipv4 = ip;
+
+	/* Without a length there is more than one could tell of. */
+	if (layout->version == 4)
+		return ipv4->tot_len ? layout->network + ntohs(ipv4->tot_len) : S32_MAX;
+	return ipv6->payload_len ? layout->network + (s32)sizeof(*ipv6) + ntohs(ipv6->payload_len) :
+				   S32_MAX;
+}
+
+static bool find_transport(const struct lunatik_packet *packet,
+			   const struct lunatik_layout *layout, struct transport_sum *found)
+{
+	s32 off = transport_sum_offset(layout);
+	const struct udphdr *udp;
+
+	if (off < 0)
+		return false;
+	*found = (struct transport_sum){
+		.sum		= at(packet, off, sizeof(*found->sum)),
+		.pseudo		= layout->transport_protocol != IPPROTO_ICMP,
+		.zero_is_none	= layout->transport_protocol == IPPROTO_UDP,
+	};
+	if (!found->sum)
+		return false;
+	found->end = datagram_end(packet, layout);
+	if (layout->transport_protocol == IPPROTO_UDP ||
+	    layout->transport_protocol == IPPROTO_UDPLITE) {
+		udp = at(packet, layout->transport, sizeof(*udp));
+		found->part = udp->len;
+		if (found->part)
+			found->end = min(found->end, layout->transport + (s32)ntohs(udp->len));
+	}
+	return true;
+}
+
+s32 lunatik_checksum_end(struct lunatik_packet *packet, s32 off, u32 n)
+{
+	const struct lunatik_layout *layout = lunatik_packet_layout(packet);
+	s64 end = max((s64)off + n, 0LL), sum;
+
+	if (!layout->version || end <= layout->network)
+		return end;
+	if (layout->version == 4)
+		end = max(end, layout->network + (s64)sizeof(struct iphdr));
+	sum = transport_sum_offset(layout) + (s64)sizeof(__sum16);
+	return sum <= packet->buffer.len ? max(end, sum) : end;
 }
 
 static s32 offset_of(const struct lunatik_packet *packet, const void *ptr)
@@ -166,7 +211,7 @@ static void fix_transport(const struct lunatik_packet *packet,
 		if (sum)
 			change_transport(packet, transport, sum, true);
 	}
-	sum = difference(write, (struct span){ layout->transport, S32_MAX });
+	sum = difference(write, (struct span){ layout->transport, transport.end });
 	if (sum)
 		change_transport(packet, transport, sum, false);
 }
@@ -233,14 +278,22 @@ void lunatik_checksum_resize(struct lunatik_packet *packet, s32 off, s32 more, _
 	struct transport_sum transport;
 	struct udphdr *udp = NULL;
 	__be16 old, new;
+	bool found;
 
-	if (!layout->version || !resize_network(packet, layout, more))
+	if (!layout->version)
 		return;
 	/* A fragment's lengths and sums are those of the whole. */
-	if (layout->fragment || !find_transport(packet, layout, &transport))
+	found = !layout->fragment && find_transport(packet, layout, &transport);
+	if (!resize_network(packet, layout, more) || !found)
 		return;
-	if (layout->transport_protocol == IPPROTO_UDP)
+	if (layout->transport_protocol == IPPROTO_UDP) {
+		/* What comes after the datagram is none of its. */
+		if (transport.end != (s32)packet->buffer.len - more)
+			return;
 		udp = at(packet, layout->transport, sizeof(*udp));
+	} else if (transport.part) {
+		sum = 0;
+	}
 	if ((off - layout->transport) & 1)
 		sum = csum_shift(sum, 1);
 	change_transport(packet, transport, more < 0 ? csum_sub(0, sum) : sum, false);

@@ -15,6 +15,9 @@
  */
 void lunatik_checksum_write(struct lunatik_packet *packet, s32 off, const void *from, u32 n);
 
+/* Up to where the packet has to be writable for that: as far as its own bytes and those checksums. */
+s32 lunatik_checksum_end(struct lunatik_packet *packet, s32 off, u32 n);
+
 /*
  * Changes the lengths in the headers, and the checksums, for `more` bytes that are
  * appended, or for bytes that were cut off at the end, whose sum is `sum`; their

@@ -70,9 +70,8 @@ static void forget_checksum(struct sk_buff *skb)
 static void write_skb(struct lunatik_buffer *buffer, lua_State *L, s32 off, const void *from, u32 n)
 {
 	struct lunatik_packet *packet = packet_of(buffer);
-	s64 end = (s64)off + n;
 
-	check_unshared(L, unshare(packet, max(end, (s64)0)));
+	check_unshared(L, unshare(packet, lunatik_checksum_end(packet, off, n)));
 	lunatik_checksum_write(packet, off, from, n);
 	forget_checksum(packet->skb);
 }
@@ -123,7 +122,7 @@ static void write_xdp(struct lunatik_buffer *buffer, lua_State *L, s32 off, cons
 {
 	struct lunatik_packet *packet = packet_of(buffer);
 
-	if (off + (s64)n <= buffer->linear)
+	if (lunatik_checksum_end(packet, off, n) <= (s32)buffer->linear)
 		lunatik_checksum_write(packet, off, from, n);
 	else
 		luaL_error(L, "bytes beyond the packet's first %d cannot be written to",
@@ -294,6 +293,22 @@ static void refuse_gso(lua_State *L, const struct sk_buff *skb)
 		luaL_error(L, "a packet that is yet to be segmented keeps its length");
 }
 
+/*
+ * What the kernel has found to be there it does not look for again: the headers in
+ * front of what they carry, and the checksum that a device is to fill in.
+ */
+static u32 least_length(const struct sk_buff *skb)
+{
+	s32 least = max(skb_network_offset(skb), 0);
+
+	if (skb_transport_header_was_set(skb))
+		least = max(least, skb_transport_offset(skb));
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		least = max(least, skb_checksum_start_offset(skb) + skb->csum_offset +
+				   (s32)sizeof(__sum16));
+	return least;
+}
+
 /* All in one piece, so that what is cut off can be summed up, and lengths be written. */
 static void trim_skb(lua_State *L, struct lunatik_packet *packet, u32 len)
 {
@@ -302,6 +317,9 @@ static void trim_skb(lua_State *L, struct lunatik_packet *packet, u32 len)
 	__wsum sum;
 
 	refuse_gso(L, skb);
+	if (len < least_length(skb))
+		luaL_error(L, "trim to %I bytes, of which the headers are %I", (lua_Integer)len,
+			   (lua_Integer)least_length(skb));
 	check_unshared(L, unshare(packet, packet->kind == LUNATIK_HOOK_TC ? skb_headlen(skb) :
 					  skb->len));
 	lunatik_packet_layout(packet);

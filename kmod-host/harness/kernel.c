@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <linux/hrtimer.h>
 #include <linux/random.h>
+#include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/seq_buf.h>
@@ -15,6 +16,7 @@
 
 #include "kernel.h"
 #include "module.h"
+#include "stack.h"
 #include "test.h"
 
 struct host_memory host_memory;
@@ -130,6 +132,32 @@ u64 ktime_get_ns(void)
 u64 ktime_get_real_ns(void)
 {
 	return host_real_now++;
+}
+
+int host_scnprintf(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vsnprintf(buf, size, fmt, args);
+	va_end(args);
+	return (size_t)len < size ? len : (int)size - 1;
+}
+
+bool host_ratelimit(struct ratelimit_state *limit)
+{
+	if (host_now - limit->begin > (u64)limit->interval * NSEC_PER_SEC / HZ) {
+		limit->begin = host_now;
+		limit->done = 0;
+	}
+	return limit->done++ < limit->burst;
+}
+
+/* Nothing runs on any other stack. */
+unsigned long lunatik_stack_end_irq(unsigned long sp)
+{
+	FAIL("no task's stack");
 }
 
 void host_stack(unsigned long bytes)

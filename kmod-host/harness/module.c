@@ -93,6 +93,51 @@ void lunatik_state_unlock(struct lunatik_state *state)
 	state->locked = 0;
 }
 
+bool lunatik_state_bound(const struct lunatik_state *state)
+{
+	return false;
+}
+
+/* Packets come without the kernel, but no hooks. */
+void lunatik_hooks_reap(struct lunatik_state *state)
+{
+}
+
+struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_hook_spec *spec)
+{
+	luaL_error(L, "%s: there are no packets here", spec->name);
+	return NULL;
+}
+
+bool lunatik_hook_unregister(lua_State *L, unsigned int index)
+{
+	FAIL("nothing was registered");
+}
+
+struct lunatik_packet *lunatik_packet_in_hand(const lua_State *L, const void *token)
+{
+	return NULL;
+}
+
+void lunatik_packet_open(lua_State *L)
+{
+}
+
+/* Nor do timers. */
+void lunatik_timers_init(struct lunatik_timers *timers)
+{
+}
+
+void lunatik_timers_catch_up(struct lunatik_replica *replica)
+{
+	FAIL("no state is bound");
+}
+
+void lunatik_timer_push(lua_State *L, u64 ms, bool again)
+{
+	luaL_error(L, "there are no timers here");
+}
+
 /* The namespace is there as long as there is a state. */
 static unsigned int nstates;
 

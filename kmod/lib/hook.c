@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What register() of the libraries netfilter, xdp and tc has in common: its result. */
 #include <linux/kernel.h>
+#include <linux/string.h>
 
 #include "../hook.h"
 #include "lib.h"

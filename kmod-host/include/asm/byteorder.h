@@ -20,5 +20,7 @@ typedef u64 __be64;
 #define be64_to_cpu(x)	__builtin_bswap64(x)
 #define cpu_to_be32(x)	__builtin_bswap32(x)
 #define cpu_to_be64(x)	__builtin_bswap64(x)
+#define htons(x)	__builtin_bswap16(x)
+#define ntohs(x)	__builtin_bswap16(x)
 
 #endif

@@ -6,7 +6,7 @@
 #include <linux/ktime.h>
 
 enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
-enum hrtimer_mode { HRTIMER_MODE_ABS_PINNED_HARD };
+enum hrtimer_mode { HRTIMER_MODE_ABS_PINNED_HARD, HRTIMER_MODE_REL_PINNED_HARD };
 
 #define CLOCK_MONOTONIC	1
 

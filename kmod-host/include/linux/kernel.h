@@ -13,6 +13,7 @@
 #define noinline		__attribute__((noinline))
 #define __cold			__attribute__((cold))
 #define __force
+#define __rcu
 #undef __always_inline
 #define __always_inline		inline __attribute__((always_inline))
 #define __printf(a, b)		__attribute__((format(printf, a, b)))
@@ -42,6 +43,9 @@
 #define min_t(type, a, b)	min((type)(a), (type)(b))
 #define max_t(type, a, b)	max((type)(a), (type)(b))
 #define clamp_t(type, x, low, high)	min(max((type)(x), (type)(low)), (type)(high))
+
+int host_scnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
+#define scnprintf	host_scnprintf
 
 /* A warning of the kernel's is a failure here. */
 void host_warn(const char *what, const char *file, int line);

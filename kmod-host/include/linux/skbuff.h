@@ -3,6 +3,7 @@
 #define HOST_LINUX_SKBUFF_H
 
 /* Linear buffers without headroom, exactly as large as asked for. */
+#include <asm/byteorder.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -11,7 +12,21 @@ struct sk_buff {
 	unsigned int len;
 	unsigned int size;	/* of data */
 	u8 *data;
+	/* Of packets */
+	__be16 protocol;
+	u8 ip_summed;
+	s32 network_header, mac_header;	/* from data on */
 };
+
+#define CHECKSUM_NONE		0
+#define CHECKSUM_UNNECESSARY	1
+#define CHECKSUM_COMPLETE	2
+#define CHECKSUM_PARTIAL	3
+
+#define skb_headlen(skb)		((skb)->len)
+#define skb_network_offset(skb)		((skb)->network_header)
+#define skb_mac_offset(skb)		((skb)->mac_header)
+#define skb_mac_header_was_set(skb)	true
 
 struct sk_buff_head {
 	struct sk_buff *first, **last;

@@ -14,6 +14,7 @@ void host_free(const void *ptr);
 #define kmalloc(size, gfp)	((void)(gfp), host_alloc(size))
 #define kvmalloc(size, gfp)	((void)(gfp), host_alloc(size))
 #define kvmalloc_array(n, size, gfp)	((void)(gfp), host_alloc((n) * (size)))
+#define kzalloc(size, gfp)	((void)(gfp), host_zalloc(size))
 #define kvzalloc(size, gfp)	((void)(gfp), host_zalloc(size))
 #define kfree(ptr)		host_free(ptr)
 #define kvfree(ptr)		host_free(ptr)

@@ -24,4 +24,7 @@ static inline void spin_unlock_bh(spinlock_t *lock)
 	WARN_ON_ONCE(--lock->held);
 }
 
+#define spin_lock(lock)		spin_lock_bh(lock)
+#define spin_unlock(lock)	spin_unlock_bh(lock)
+
 #endif

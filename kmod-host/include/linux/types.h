@@ -19,6 +19,8 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef signed int s32;
 typedef signed long long s64;
+#define S32_MAX		((s32)(U32_MAX >> 1))
+#define U64_MAX		((u64)~0ULL)
 typedef u16 __u16;
 typedef u32 __u32;
 typedef u64 __u64;
