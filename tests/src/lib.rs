@@ -21,6 +21,7 @@ use nix::{
 };
 
 mod cgroup;
+mod document;
 mod faults;
 mod network;
 mod nft;
@@ -31,6 +32,7 @@ mod server;
 mod transfer;
 
 pub use cgroup::Cgroup;
+pub use document::Block;
 pub use faults::{AllFail, Fault, Faults};
 pub use network::{Family, Host, Network};
 pub use parameter::Parameter;
