@@ -212,7 +212,7 @@ static int get_context(struct genl_info *info, u32 flags, u32 *context)
 			      "CONTEXT must be PROCESS (0) or SOFTIRQ (1)");
 	if (flags & LUNATIK_F_PERCPU && *context != LUNATIK_CONTEXT_SOFTIRQ)
 		return refuse(info->extack, info->attrs[LUNATIK_A_FLAGS], -EINVAL,
-			      "PERCPU needs the CONTEXT SOFTIRQ");
+			      "PERCPU in FLAGS needs the CONTEXT SOFTIRQ");
 	return 0;
 }
 

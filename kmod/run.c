@@ -301,8 +301,9 @@ bool lunatik_run_begin_next(struct lunatik_replica *replica, struct lunatik_run 
 	struct lunatik_deadline *deadline = &replica->deadline;
 	u64 now = ktime_get_ns();
 
-	/* Where packets wait, one at a time. */
-	if (deadline->guard.atomic || !may_begin_next(replica->state, run, now))
+	/* Where packets wait, and where each goes to several replicas, one at a time. */
+	if (deadline->guard.atomic || replica->state->nreplicas > 1 ||
+	    !may_begin_next(replica->state, run, now))
 		return false;
 	forget_reported(run);
 	if (!lunatik_reply_next(run->reply))

@@ -204,3 +204,43 @@ fn nothing_waits_for_a_state_that_is_not_bound() {
     assert!(text.contains(&limit), "{text}");
     lua(&state, "x = 1");
 }
+
+#[test]
+fn every_replica_gets_each_of_several_messages() {
+    let netns = Netns::new();
+    let session = netns.session();
+    let new = session.new_state("a").context(Context::Softirq);
+    let timeout = session.info().expect("info").max_softirq_timeout;
+    let state = new.percpu(true).timeout(timeout).create().expect("a state");
+    lua(
+        &state,
+        "n = 0
+         require 'lunatik'.receive(function(data)
+           n = n + 1
+           if data == 'bad' then error('no good', 0) end
+           return data .. n
+         end)",
+    );
+    let bind = "require 'netfilter'.register{family = 'ipv4', hook = 'forward',
+        priority = 'filter', function() end}";
+    // The second time packets could come in between.
+    for first in [1, 5] {
+        let runs = || state.description().expect("a description").runs;
+        let before = runs();
+        let answers = state.send_all(["a", "bad", "c", "d"]);
+        assert_eq!(runs() - before, 4 * u64::from(cpus()));
+        let text = |at: usize| answers[at].as_ref().expect("an answer").clone();
+        for (at, data) in [(0, "a"), (2, "c"), (3, "d")] {
+            let expected = format!("{data}{}", first + at);
+            assert_eq!(text(at), Some(expected.into_bytes()));
+        }
+        let error = answers[1].as_ref().expect_err("a failure");
+        assert_eq!(error.kind(), ErrorKind::Script, "{error}");
+        // Wherever that runs, so many have come.
+        assert_eq!(
+            integer(&state, "return n"),
+            i64::try_from(first + 3).expect("small")
+        );
+        lua(&state, bind);
+    }
+}
