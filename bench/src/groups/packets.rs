@@ -24,8 +24,7 @@ const PACKETS: u32 = 2000;
 const PAYLOAD: [u8; 64] = [b'x'; 64];
 
 /// One compare of a port, of which there are no packets.
-const NFT: &str =
-    "table ip t {
+const NFT: &str = "table ip t {
   chain c {
     type filter hook input priority 0
     udp dport 53 drop
