@@ -14,6 +14,7 @@
 #include "lua/load.h"
 #include "netlink.h"
 #include "netns.h"
+#include "object.h"
 #include "params.h"
 #include "reply.h"
 #include "run.h"
@@ -582,6 +583,7 @@ static int dostring_body(lua_State *L)
 	struct lunatik_reply *reply;
 
 	lua_settop(L, 0);
+	lunatik_objects_note(lunatik_state_of(L));
 	push_code(L, dostring, &dostring->run);
 	if (dostring->nargs)
 		lunatik_value_push(L, dostring->nlh, dostring->nargs);

@@ -28,6 +28,7 @@ struct lunatik_state {
 
 	refcount_t users;		/* the tables count as one */
 	bool closing;			/* set under lnet->lock; never cleared */
+	bool no_bpf;			/* see object.h; never cleared */
 
 	unsigned long locked;		/* bit 0: the run lock */
 	wait_queue_head_t waiters;

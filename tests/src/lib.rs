@@ -20,6 +20,7 @@ use nix::{
     unistd::Pid,
 };
 
+pub mod bpf;
 mod cgroup;
 mod document;
 mod faults;
