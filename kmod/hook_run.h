@@ -27,7 +27,8 @@ static __always_inline int lunatik_hook_native(u32 kind)
 }
 
 /* Whether functions may give that verdict, which is then one of those counted. */
-static __always_inline bool lunatik_hook_is_verdict(u32 kind, lua_Integer verdict)
+static __always_inline bool lunatik_hook_is_verdict(const struct lunatik_hook *hook, u32 kind,
+						    lua_Integer verdict)
 {
 	if (kind == LUNATIK_HOOK_XDP)
 		return verdict >= XDP_ABORTED && verdict <= XDP_REDIRECT;
@@ -35,7 +36,9 @@ static __always_inline bool lunatik_hook_is_verdict(u32 kind, lua_Integer verdic
 		return verdict >= TC_ACT_OK && verdict <= TC_ACT_REDIRECT;
 	if (likely(verdict == NF_ACCEPT || verdict == NF_DROP))
 		return true;
+	/* What is queued of ARP does not find its way back: the kernel warns. */
 	return verdict >= 0 && verdict <= U32_MAX && (verdict & NF_VERDICT_MASK) == NF_QUEUE &&
+	       hook->ops.pf != NFPROTO_ARP &&
 	       !(verdict & 0xff00 & ~NF_VERDICT_FLAG_QUEUE_BYPASS);
 }
 
@@ -64,7 +67,7 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 	if (called == LUNATIK_CALLED_NIL)
 		result = lunatik_hook_native(kind);
 	if (unlikely(called > LUNATIK_CALLED_INTEGER || replica->callback.ended ||
-		     !lunatik_hook_is_verdict(kind, result)))
+		     !lunatik_hook_is_verdict(hook, kind, result)))
 		result = lunatik_hook_failed(hook, slot, replica, called, status, result);
 	else
 		slot->verdicts[result & NF_VERDICT_MASK]++;

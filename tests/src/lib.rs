@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lunatik::{Error, ErrorKind, Session, State, Value};
+use lunatik::{Context, Error, ErrorKind, Session, State, Value};
 use nix::{
     sched::{CloneFlags, setns, unshare},
     sys::signal::{self, Signal},
@@ -28,6 +28,7 @@ mod network;
 mod nft;
 mod parameter;
 mod process;
+mod queue;
 mod raw;
 mod server;
 mod transfer;
@@ -41,6 +42,7 @@ pub use process::{
     CAP_NET_ADMIN, NOBODY, Peer, Process, become_user, become_user_with, enter_user_namespace,
     enter_user_namespace_only, set_capabilities,
 };
+pub use queue::{Queue, Queued};
 pub use raw::{Answer, Message, NLM_F_DUMP, Raw, Reply, attributes, every_operation};
 pub use server::Server;
 pub use transfer::{Arrived, Broken, Datagrams, Transfer};
@@ -124,6 +126,19 @@ impl Netns {
         self.session()
             .new_state(name)
             .timeout(Duration::from_secs(5))
+            .create()
+            .unwrap_or_else(|e| panic!("no state {name}: {e}"))
+    }
+
+    /// Makes a state for packets called `name` in it, with the longest time that there
+    /// is for them.
+    pub fn filter(&self, name: &str) -> State {
+        let session = self.session();
+        let longest = session.info().expect("info").max_softirq_timeout;
+        session
+            .new_state(name)
+            .context(Context::Softirq)
+            .timeout(longest)
             .create()
             .unwrap_or_else(|e| panic!("no state {name}: {e}"))
     }

@@ -3,12 +3,17 @@
 //! traffic. The devices are as they come: with GSO and GRO.
 
 use std::{
+    ffi::CStr,
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
     path::Path,
     process::Command,
+    ptr,
     time::Duration,
 };
+
+use nix::{errno::Errno, libc};
 
 use crate::{Netns, Output, eventually, run_with};
 
@@ -55,6 +60,12 @@ impl Host {
     /// Its address and a port, which displays as it does in URLs.
     pub fn port(&self, family: Family, port: u16) -> SocketAddr {
         (self.address(family), port).into()
+    }
+
+    /// Lets the kernel compute the checksums of what it sends, all of them, as for a
+    /// device that cannot. Otherwise nobody does where only software is between.
+    pub fn without_offload(&self) {
+        self.netns.within(|| checksums(c"eth0", false));
     }
 
     /// Sends `count` echo requests with `size` bytes of data and gives the number
@@ -237,4 +248,34 @@ fn batch(netns: &Netns, lines: &str) {
     let mut ip = Command::new("ip");
     ip.args(["-n", netns.name(), "-batch", "-"]);
     run_with(&mut ip, lines.as_bytes()).success();
+}
+
+/// `ethtool --offload DEVICE tx ON`
+fn checksums(device: &CStr, on: bool) {
+    #[repr(C)]
+    struct Value {
+        command: u32,
+        data: u32,
+    }
+    const SIOCETHTOOL: libc::Ioctl = 0x8946;
+    const ETHTOOL_STXCSUM: u32 = 0x17;
+
+    let mut value = Value {
+        command: ETHTOOL_STXCSUM,
+        data: on.into(),
+    };
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let mut name = [0; libc::IFNAMSIZ];
+    for (to, from) in name.iter_mut().zip(device.to_bytes()) {
+        *to = *from as libc::c_char;
+    }
+    let mut request = libc::ifreq {
+        ifr_name: name,
+        ifr_ifru: libc::__c_anonymous_ifr_ifru {
+            ifru_data: ptr::from_mut(&mut value).cast(),
+        },
+    };
+    // SAFETY: the request and the value that it points to live until it returns.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
+    Errno::result(result).expect("a setting of the device");
 }
