@@ -10,7 +10,9 @@ use std::{
 };
 
 use lunatik_tests::{
-    Block, Datagrams, Family, Netns, Network, SOON, Server, Transfer, by_kernel, eventually, run,
+    Block, Datagrams, Family, Netns, Network, SOON, Server, Transfer,
+    bpf::{Pins, bpftool, kfuncs},
+    by_kernel, eventually, run,
 };
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 
@@ -29,27 +31,32 @@ fn commands(title: &str) -> Vec<Block<'static>> {
     Block::all(section, "sh")
 }
 
+fn run_command(netns: &Netns, (code, block): &(String, Block<'_>)) {
+    let output = block.output;
+    Block { code, output }.run_in(netns, FOLDER);
+}
+
 /// A script at work.
 struct Example<'a> {
     netns: &'a Netns,
     state: lunatik::State,
-    commands: Vec<Block<'static>>,
+    /// The page's commands for it
+    commands: Vec<(String, Block<'static>)>,
 }
 
 impl<'a> Example<'a> {
-    /// Loads the one under `title`.
-    fn load(netns: &'a Netns, title: &str) -> Self {
-        let commands = commands(title);
-        // The guests of tests may be slow.
-        let softirq = "--context softirq";
-        assert!(commands[0].code.contains(softirq), "{commands:?}");
-        let patient = format!("{softirq} --timeout 100ms");
-        let code = commands[0].code.replace(softirq, &patient);
-        Block {
-            code: &code,
-            output: commands[0].output,
-        }
-        .run_in(netns, FOLDER);
+    /// Loads the one under `title`; its commands are changed by `adapt`.
+    fn load(netns: &'a Netns, title: &str, adapt: impl Fn(String) -> String) -> Self {
+        let commands: Vec<_> = commands(title)
+            .into_iter()
+            .map(|block| {
+                // The guests of tests may be slow.
+                let softirq = "--context softirq";
+                let patient = format!("{softirq} --timeout 100ms");
+                (adapt(block.code.replace(softirq, &patient)), block)
+            })
+            .collect();
+        run_command(netns, &commands[0]);
         let session = netns.session();
         let [state] = &session.states().expect("a listing")[..] else {
             panic!("one state");
@@ -59,6 +66,11 @@ impl<'a> Example<'a> {
             state: session.get_state(&state.name).expect("a state"),
             commands,
         }
+    }
+
+    /// Runs one of its other commands.
+    fn run(&self, number: usize) {
+        run_command(self.netns, &self.commands[number]);
     }
 
     /// What the script said to `data`.
@@ -109,7 +121,7 @@ fn in_networks<T>(
                     Some(Place::Middle) => network.middle(),
                     Some(Place::Server) => &network.server.netns,
                 };
-                let example = Example::load(netns, title);
+                let example = Example::load(netns, title, |code| code);
                 check(&network, &servers, Some(&example));
                 example.close();
                 check(&network, &servers, None);
@@ -248,7 +260,7 @@ fn dns() {
                 assert_eq!(both, if example.is_some() { 0 } else { 2 });
             }
             if let Some(example) = example {
-                example.commands[1].run_in(network.middle(), FOLDER);
+                example.run(1);
                 assert_eq!(status(Family::V4, &["www.news.example"]), "NXDOMAIN");
                 assert_eq!(example.ask("remove news.example"), "");
                 assert_eq!(status(Family::V4, &["www.news.example"]), "NOERROR");
@@ -431,7 +443,7 @@ fn count() {
             };
             pings();
             let Some(example) = example else { return };
-            example.commands[1].run_in(network.middle(), FOLDER);
+            example.run(1);
             let mut messages = example.state.subscribe().expect("messages");
             let replicas = example.state.description().expect("a state").replicas;
             let mut sums: Vec<String> = Vec::new();
@@ -443,6 +455,7 @@ fn count() {
                     sums.push(String::from_utf8(message.data).expect("UTF-8"));
                 }
             }
+            let hooks = example.state.description().expect("a state").hooks;
             // The last of each CPU
             let sum = |name: &str| -> (u64, u64) {
                 let mut total = (0, 0);
@@ -460,10 +473,10 @@ fn count() {
                 }
                 total
             };
-            assert_eq!(sum("forward icmp"), (10, 10 * 84), "{sums:?}");
+            assert_eq!(sum("forward icmp"), (10, 10 * 84), "{sums:?} {hooks:?}");
             // Neighbours are looked for by icmp6, too, but not by what is forwarded.
-            assert_eq!(sum("forward icmp6"), (10, 10 * 104), "{sums:?}");
-            assert_eq!(sum("forward tcp"), (0, 0), "{sums:?}");
+            assert_eq!(sum("forward icmp6"), (10, 10 * 104), "{sums:?} {hooks:?}");
+            assert_eq!(sum("forward tcp"), (0, 0), "{sums:?} {hooks:?}");
         },
     );
 }
@@ -494,6 +507,62 @@ fn nat() {
             network
                 .udp(&transfer, Datagrams::Single(3000))
                 .expect("arrives");
+        }
+    });
+}
+
+#[test]
+fn droplist() {
+    if !kfuncs() {
+        return;
+    }
+    let pings = |network: &Network, family| {
+        let address = network.server.address(family);
+        network.client.ping(address, 5, 56, SHORT)
+    };
+    let listed = |listing| {
+        let (network, pins) = (Network::router(), Pins::new());
+        let server = &network.server.netns;
+        let adapt = |code: String| code.replace("/sys/fs/bpf/droplist", &pins.path("droplist"));
+        let example = Example::load(server, "A list of addresses in a map of eBPF", adapt);
+        assert_eq!(pings(&network, Family::V4), 5);
+        if listing {
+            example.run(1);
+        }
+        let lost = if listing { 0 } else { 5 };
+        assert_eq!(pings(&network, Family::V4), lost);
+        assert_eq!(pings(&network, Family::V6), 5);
+        // Others are not in the list.
+        let address = network.server.address(Family::V4).to_string();
+        let ping = ["-c", "3", "-i", "0.01", &address];
+        run(network.middle().command("ping").args(ping)).success();
+        if listing {
+            let map = bpftool(&["-j", "map", "dump", "pinned", &pins.path("droplist")]).json();
+            let [entry] = &map.as_array().expect("entries")[..] else {
+                panic!("{map}");
+            };
+            let count = |value: &serde_json::Value| -> u64 {
+                let bytes = value["value"].as_array().expect("bytes").iter();
+                let byte = |byte: &serde_json::Value| -> u8 {
+                    let digits = byte.as_str().expect("a byte").trim_start_matches("0x");
+                    u8::from_str_radix(digits, 16).expect("a byte")
+                };
+                let bytes: Vec<_> = bytes.map(byte).collect();
+                u64::from_ne_bytes(bytes.try_into().expect("8 bytes"))
+            };
+            let values = entry["values"].as_array().expect("a value of each CPU");
+            assert_eq!(values.iter().map(count).sum::<u64>(), 5, "{map}");
+            example.run(2);
+            assert_eq!(pings(&network, Family::V4), 5);
+            example.run(1);
+        }
+        example.close();
+        // The program is still there, and the entry, but not the state.
+        assert_eq!(pings(&network, Family::V4), 5);
+    };
+    thread::scope(|scope| {
+        for listing in [true, true, false] {
+            scope.spawn(move || listed(listing));
         }
     });
 }
