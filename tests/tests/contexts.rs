@@ -3,7 +3,7 @@
 
 use std::{fs, time::Duration};
 
-use lunatik::{Context, Description, ErrorKind, State};
+use lunatik::{Context, Description, ErrorKind, State, Value};
 use lunatik_tests::{Netns, integer, lua, refused};
 use nix::libc;
 use serde_json::json;
@@ -242,5 +242,31 @@ fn every_replica_gets_each_of_several_messages() {
             i64::try_from(first + 3).expect("small")
         );
         lua(&state, bind);
+    }
+}
+
+#[test]
+fn a_replica_knows_its_cpu() {
+    let netns = Netns::new();
+    let session = netns.session();
+    let new = |name| session.new_state(name).context(Context::Softirq);
+    let state = new("one").create().expect("a state");
+    assert_eq!(lua(&state, "return require 'lunatik'.cpu"), [Value::Nil]);
+    let state = new("each").percpu(true).create().expect("a state");
+    lua(&state, "print(require 'lunatik'.cpu)");
+    let replicas = snapshot(&state).replicas;
+    let mut log: Vec<_> = state
+        .log(None)
+        .expect("a log")
+        .lines
+        .into_iter()
+        .map(|line| String::from_utf8(line.text).expect("UTF-8"))
+        .collect();
+    log.sort();
+    if replicas == 1 {
+        assert_eq!(log, ["nil"]);
+    } else {
+        let all: Vec<_> = (0..replicas).map(|cpu| cpu.to_string()).collect();
+        assert_eq!(log, all);
     }
 }

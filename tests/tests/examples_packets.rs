@@ -473,42 +473,23 @@ fn count() {
                 }
                 total
             };
-            assert_eq!(sum("forward icmp"), (10, 10 * 84), "{sums:?} {hooks:?}");
+            // A machine may be so slow that the script has too little time for a packet.
+            let killed: u64 = hooks.iter().map(|hook| hook.deadline_kills).sum();
             // Neighbours are looked for by icmp6, too, but not by what is forwarded.
-            assert_eq!(sum("forward icmp6"), (10, 10 * 104), "{sums:?} {hooks:?}");
-            assert_eq!(sum("forward tcp"), (0, 0), "{sums:?} {hooks:?}");
+            for (name, size) in [("forward icmp", 84), ("forward icmp6", 104)] {
+                let (packets, bytes) = sum(name);
+                assert!(
+                    packets <= 10 && packets + killed >= 10,
+                    "{sums:?} {hooks:?}"
+                );
+                assert!(
+                    bytes <= packets * size && bytes + killed * size >= 10 * size,
+                    "{sums:?}"
+                );
+            }
+            assert_eq!(sum("forward tcp"), (0, 0), "{sums:?}");
         },
     );
-}
-
-#[test]
-fn nat() {
-    let places = [Place::Middle; 2];
-    let file = vec![b'x'; by_kernel(4 << 20, 1 << 19)];
-    let prepare = |network: &Network| Server::http(&network.server, &[("file", &file)]);
-    in_networks("NAT of a mark", places, prepare, |network, _, example| {
-        for router in ["10.0.1.254", "[fd00:0:0:1::fe]"] {
-            let url = format!("http://{router}:8080/file");
-            let fetched = network.client.curl(&[&url], 3 * SOON);
-            if example.is_some() {
-                assert!(fetched.success().as_bytes() == file);
-            } else {
-                fetched.failure(7);
-            }
-        }
-        // What has no mark goes where it went.
-        for family in Family::ALL {
-            let transfer = Transfer {
-                family,
-                bytes: by_kernel(4 << 20, 1 << 19),
-                ..Transfer::default()
-            };
-            network.tcp(&transfer).expect("arrives");
-            network
-                .udp(&transfer, Datagrams::Single(3000))
-                .expect("arrives");
-        }
-    });
 }
 
 #[test]
@@ -521,9 +502,9 @@ fn droplist() {
         network.client.ping(address, 5, 56, SHORT)
     };
     let listed = |listing| {
-        let (network, pins) = (Network::router(), Pins::new());
+        let (network, maps) = (Network::router(), Pins::new());
         let server = &network.server.netns;
-        let adapt = |code: String| code.replace("/sys/fs/bpf/droplist", &pins.path("droplist"));
+        let adapt = |code: String| code.replace("/sys/fs/bpf/droplist", &maps.path("droplist"));
         let example = Example::load(server, "A list of addresses in a map of eBPF", adapt);
         assert_eq!(pings(&network, Family::V4), 5);
         if listing {
@@ -537,7 +518,7 @@ fn droplist() {
         let ping = ["-c", "3", "-i", "0.01", &address];
         run(network.middle().command("ping").args(ping)).success();
         if listing {
-            let map = bpftool(&["-j", "map", "dump", "pinned", &pins.path("droplist")]).json();
+            let map = bpftool(&["-j", "map", "dump", "pinned", &maps.path("droplist")]).json();
             let [entry] = &map.as_array().expect("entries")[..] else {
                 panic!("{map}");
             };

@@ -860,3 +860,38 @@ fn packets_tell_of_themselves() {
         }
     }
 }
+
+#[test]
+fn packets_tell_what_they_will_be_cut_into() {
+    let network = Network::direct();
+    let state = network.server.netns.filter("sizes");
+    lua(
+        &state,
+        "local nf = require 'netfilter'
+         sizes = {}
+         nf.register{family = 'inet', hook = 'input', function(pkt)
+           local off, protocol = pkt:transport_offset()
+           if protocol == 17 then
+             local size = pkt:gso_size() or 0
+             sizes[size] = (sizes[size] or 0) + 1
+             small = small or size > 0 and #pkt - off - 8 <= size
+           end
+         end}",
+    );
+    for family in Family::ALL {
+        let transfer = Transfer {
+            family,
+            bytes: 100_000,
+            ..Transfer::default()
+        };
+        network
+            .udp(&transfer, Datagrams::Single(1000))
+            .expect("arrives");
+        holds(&state, "return next(sizes) == 0 and next(sizes, 0) == nil");
+        network
+            .udp(&transfer, Datagrams::Segmented(1000))
+            .expect("arrives");
+        holds(&state, "return sizes[1000] > 0 and not small");
+        lua(&state, "sizes = {}");
+    }
+}
