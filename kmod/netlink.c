@@ -226,6 +226,8 @@ static u32 get_flags(struct genl_info *info)
 
 /* Bytes of a description with all the hooks and verdicts that there can be, about twice. */
 #define DESCRIPTION_MAX	SZ_32K
+/* Of one without hooks, and of other small replies */
+#define SMALL_REPLY	512
 
 static int put_u64(struct sk_buff *skb, int type, u64 value)
 {
@@ -365,7 +367,7 @@ static int newstate(struct sk_buff *skb, struct genl_info *info)
 	}
 
 	lunatik_reply_init(&reply, skb, info);
-	err = lunatik_reply_alloc(&reply);
+	err = lunatik_reply_alloc(&reply, SMALL_REPLY);
 	if (err)
 		return err;
 	state = lunatik_state_new(lnet, name, max_alloc, flags, context, timeout);
@@ -448,7 +450,9 @@ static int getstate(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(state))
 		return PTR_ERR(state);
 	lunatik_reply_init(&reply, skb, info);
-	err = lunatik_reply_alloc(&reply);
+	/* Only those can have hooks, and have them at any moment. */
+	err = lunatik_reply_alloc(&reply, state->context == LUNATIK_CONTEXT_SOFTIRQ ?
+				  DESCRIPTION_MAX : SMALL_REPLY);
 	if (err)
 		goto out;
 	if (info->attrs[LUNATIK_A_SESSION])
@@ -825,7 +829,7 @@ static int getinfo(struct sk_buff *skb, struct genl_info *info)
 	int err;
 
 	lunatik_reply_init(&reply, skb, info);
-	err = lunatik_reply_alloc(&reply);
+	err = lunatik_reply_alloc(&reply, SMALL_REPLY);
 	if (err)
 		return err;
 	msg = lunatik_reply_skb(&reply);

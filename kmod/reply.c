@@ -12,7 +12,7 @@
 /* The message's attributes begin behind two headers. */
 #define HEADERS		(NLMSG_HDRLEN + GENL_HDRLEN)
 
-/* What lunatik_reply_alloc() promises. */
+/* Of the first message of several answers */
 #define FIRST_ROOM	512
 
 /*
@@ -58,9 +58,9 @@ void lunatik_reply_init(struct lunatik_reply *reply, struct sk_buff *request,
 	reply->guard = &lunatik_guard_none;
 }
 
-int lunatik_reply_alloc(struct lunatik_reply *reply)
+int lunatik_reply_alloc(struct lunatik_reply *reply, size_t room)
 {
-	reply->skb = message_new(reply, FIRST_ROOM, GFP_KERNEL, &reply->head);
+	reply->skb = message_new(reply, room, GFP_KERNEL, &reply->head);
 	return reply->skb ? 0 : -ENOMEM;
 }
 
@@ -151,7 +151,7 @@ static void put_answer(struct lunatik_reply *reply, int type, const void *data, 
 int lunatik_reply_several(struct lunatik_reply *reply)
 {
 	reply->several = true;
-	return lunatik_reply_alloc(reply);
+	return lunatik_reply_alloc(reply, FIRST_ROOM);
 }
 
 bool lunatik_reply_next(struct lunatik_reply *reply)

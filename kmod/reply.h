@@ -35,8 +35,8 @@ int lunatik_reply_put(struct lunatik_reply *reply, int type, const void *data, s
 int lunatik_reply_put_nested(struct lunatik_reply *reply, int nest, int type, const void *data,
 			     size_t len);
 
-/* Makes a message with 512 bytes of room for attributes, so that a small reply fits surely. -ENOMEM. */
-int lunatik_reply_alloc(struct lunatik_reply *reply);
+/* Makes a message with so many bytes of room for attributes, so that these fit surely. -ENOMEM. */
+int lunatik_reply_alloc(struct lunatik_reply *reply, size_t room);
 /* That message. */
 struct sk_buff *lunatik_reply_skb(struct lunatik_reply *reply);
 

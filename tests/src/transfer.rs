@@ -5,6 +5,7 @@ use std::{
     fmt,
     io::{self, ErrorKind},
     os::fd::AsFd,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -115,6 +116,20 @@ impl Broken {
                 error.kind() == ErrorKind::ConnectionRefused
             }
             Self::Altered { .. } => false,
+        }
+    }
+}
+
+/// What `bind` gives. A program that another test starts has the sockets of this one
+/// for the moment before it becomes itself, so that a port may be taken that is free.
+fn free<T>(mut bind: impl FnMut() -> io::Result<T>) -> T {
+    let start = Instant::now();
+    loop {
+        match bind() {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && start.elapsed() < SOON => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result.expect("a free port"),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use crc32fast::Hasher;
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 
-use super::{Arrived, Broken, GLANCE, Source, Transfer, judge, readable};
+use super::{Arrived, Broken, GLANCE, Source, Transfer, free, judge, readable};
 use crate::Network;
 
 /// How data is cut into datagrams, the numbers being bytes of data in each.
@@ -29,7 +29,7 @@ impl Network {
     /// not in order, is sent again.
     pub fn udp(&self, transfer: &Transfer, datagrams: Datagrams) -> Result<Arrived, Broken> {
         let bind = |address: SocketAddr| {
-            let socket = UdpSocket::bind(address).expect("a free port");
+            let socket = free(|| UdpSocket::bind(address));
             socket.set_nonblocking(true).expect("a socket");
             socket
         };

@@ -11,7 +11,7 @@ use std::{
 
 use crc32fast::Hasher;
 
-use super::{Arrived, Broken, GLANCE, PIECE, Source, Transfer, judge, readable};
+use super::{Arrived, Broken, GLANCE, PIECE, Source, Transfer, free, judge, readable};
 use crate::Network;
 
 impl Network {
@@ -21,7 +21,7 @@ impl Network {
         let listener = self
             .server
             .netns
-            .within(|| TcpListener::bind(address).expect("a free port"));
+            .within(|| free(|| TcpListener::bind(address)));
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| receive_stream(&listener, &over));
