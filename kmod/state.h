@@ -38,7 +38,7 @@ struct lunatik_state {
 	spinlock_t subscribers_lock;
 	struct list_head subscribers;	/* subscribers_lock */
 	u32 nsubscribers;		/* subscribers_lock */
-	u64 sent;			/* run lock: lunatik.send() calls */
+	u64 sent;			/* subscribers_lock: lunatik.send() calls */
 
 	struct lunatik_hooks hooks;
 	struct work_struct fire;	/* process states' timers */
