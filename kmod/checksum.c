@@ -122,10 +122,19 @@ static s32 offset_of(const struct lunatik_packet *packet, const void *ptr)
 	return (const u8 *)ptr - packet->buffer.data;
 }
 
-/* The device adds what it sees of the packet to what is there: the pseudo header's part, not inverted. */
+/*
+ * The device, or who cuts the packet into segments, adds what it sees of it to what is
+ * there: the pseudo header's part, not inverted. Where the device cannot, UDP does not
+ * say so of what is to be cut. Fragments in a list have a checksum each.
+ */
 static bool is_partial(const struct lunatik_packet *packet)
 {
-	return packet->kind != LUNATIK_HOOK_XDP && packet->skb->ip_summed == CHECKSUM_PARTIAL;
+	const struct sk_buff *skb = packet->skb;
+
+	if (packet->kind == LUNATIK_HOOK_XDP)
+		return false;
+	return skb->ip_summed == CHECKSUM_PARTIAL ||
+	       (skb_is_gso(skb) && !(skb_shinfo(skb)->gso_type & SKB_GSO_FRAGLIST));
 }
 
 static void change(__sum16 *sum, __wsum difference)

@@ -307,6 +307,14 @@ static void make(struct made *made)
 		.protocol	= htons(made->version == 4 ? ETH_P_IP : ETH_P_IPV6),
 		.ip_summed	= made->partial ? CHECKSUM_PARTIAL : test_below(CHECKSUM_PARTIAL),
 	};
+	/* What is to be cut is so without being called so. */
+	if (made->partial && test_below(2)) {
+		made->skb.ip_summed = CHECKSUM_NONE;
+		made->skb.gso_size = 1;
+	} else if (!made->partial && !test_below(4)) {
+		made->skb.gso_size = 1;
+		made->skb.gso_type = SKB_GSO_FRAGLIST;
+	}
 	made->packet.kind = xdp ? LUNATIK_HOOK_XDP :
 			    test_below(2) ? LUNATIK_HOOK_NETFILTER : LUNATIK_HOOK_TC;
 	made->packet.skb = xdp ? NULL : &made->skb;
@@ -434,7 +442,7 @@ static void trim_once(struct made *made)
 {
 	s32 least = header_end(made);
 	bool at_end = made->end == (s32)made->len;
-	bool follows = made->protocol == IPPROTO_UDP && made->transport >= 0 &&
+	bool follows = made->protocol == IPPROTO_UDP && made->transport >= 0 && !made->fragment &&
 		       made->covered == made->end - made->transport;
 	u8 gone[PACKET_BYTES];
 	u32 len, cut;

@@ -15,6 +15,8 @@ struct sk_buff {
 	/* Of packets */
 	__be16 protocol;
 	u8 ip_summed;
+	u16 gso_size;
+	u32 gso_type;
 	s32 network_header, mac_header;	/* from data on */
 };
 
@@ -23,6 +25,9 @@ struct sk_buff {
 #define CHECKSUM_COMPLETE	2
 #define CHECKSUM_PARTIAL	3
 
+#define SKB_GSO_FRAGLIST	(1 << 18)
+#define skb_shinfo(skb)			(skb)
+#define skb_is_gso(skb)			((skb)->gso_size)
 #define skb_headlen(skb)		((skb)->len)
 #define skb_network_offset(skb)		((skb)->network_header)
 #define skb_mac_offset(skb)		((skb)->mac_header)
