@@ -186,6 +186,44 @@ lunatikctl -n red status
 $
 shows 'states: 2 of'
 
+say 'Packets. A script counts those of its namespace, and tells who receives it each second.'
+try <<'$'
+ip link add eth0 netns red type veth peer name eth0 netns blue
+ip -n red address add 10.0.0.1/24 dev eth0 && ip -n red link set eth0 up
+ip -n blue address add 10.0.0.2/24 dev eth0 && ip -n blue link set eth0 up
+$
+try <<'$'
+lunatikctl -n red newstate count --context softirq
+$
+try <<'$'
+lunatikctl -n red dofile count packets/count.lua
+$
+try <<'$'
+ip netns exec blue ping -q -c 3 -i 0.1 10.0.0.1
+$
+shows '3 received'
+try <<'$'
+lunatikctl -n red receive count --count 1 --timeout 10s
+$
+shows 'input icmp packets=3' 'output icmp packets=3'
+
+say 'A script decides what becomes of a packet. This one drops echo requests.'
+try <<'$'
+lunatikctl -n red dostring count '
+	local nf = require "netfilter"
+	nf.register{family = "ipv4", hook = "input", function(pkt)
+	  if pkt:u8(9) == 1 and pkt:u8(20) == 8 then return nf.DROP end
+	end}'
+$
+try 1 <<'$'
+ip netns exec blue ping -q -c 1 -W 1 10.0.0.1
+$
+shows '0 received'
+try <<'$'
+lunatikctl -n red show count
+$
+shows 'hooks: 4' 'drop 1'
+
 say 'A namespace that is deleted takes its states along. The other keeps its own.'
 try <<'$'
 ip netns del blue && ip netns add blue

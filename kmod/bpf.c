@@ -49,7 +49,7 @@ __bpf_kfunc int bpf_lunatik_xdp(struct xdp_md *ctx, u32 state, u64 arg)
 {
 	struct xdp_buff *xdp = (struct xdp_buff *)ctx;
 	struct lunatik_net *lnet = lunatik_net(dev_net(xdp->rxq->dev));
-	struct lunatik_packet packet;
+	struct lunatik_packet packet LUNATIK_UNINITIALIZED;
 
 	lunatik_packet_init_xdp(&packet, xdp);
 	packet.arg = arg;
@@ -61,7 +61,7 @@ __bpf_kfunc int bpf_lunatik_tc(struct __sk_buff *ctx, u32 state, u64 arg)
 	struct sk_buff *skb = (struct sk_buff *)ctx;
 	struct lunatik_net *lnet = lunatik_net(dev_net(skb->dev));
 	bool ingress = skb_at_tc_ingress(skb);
-	struct lunatik_packet packet;
+	struct lunatik_packet packet LUNATIK_UNINITIALIZED;
 	int verdict;
 
 	lunatik_packet_init_skb(&packet, LUNATIK_HOOK_TC, skb, ingress ? skb->dev : NULL,

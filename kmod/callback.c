@@ -22,12 +22,13 @@ void lunatik_callbacks_open(lua_State *L)
 	lunatik_packet_open(L);
 	lua_newtable(L);
 	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_TIMERS);
-	for (i = 0; i < (process ? 0 : LUNATIK_HOOKS_MAX); i++) {
-		lua_pushboolean(L, false);
-		lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_HOOKS + i);
-	}
 	callbacks = lua_newthread(L);
 	lua_pushcfunction(callbacks, lunatik_run_on_error);
+	if (!process) {
+		luaL_checkstack(callbacks, LUNATIK_HOOKS_MAX + LUA_MINSTACK, NULL);
+		for (i = 0; i < LUNATIK_HOOKS_MAX; i++)
+			lua_pushboolean(callbacks, false);
+	}
 	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_CALLBACKS);
 	replica->callbacks = callbacks;
 }

@@ -2,7 +2,6 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
-#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/string.h>
@@ -20,14 +19,7 @@ const struct lunatik_guard lunatik_guard_none;
 /* Runs that may sleep, began on this CPU and have not ended; more than one by preemption. */
 static DEFINE_PER_CPU(struct hlist_head, running);
 
-/* Of a CPU's runs that may not */
-struct watch {
-	struct lunatik_deadline *deadline;	/* of the one under way, or NULL */
-	u64 next;	/* when the timer goes off (ns, sched_clock()); U64_MAX if it does not */
-	struct hrtimer timer;
-};
-
-static DEFINE_PER_CPU(struct watch, watches);
+DEFINE_PER_CPU(struct lunatik_watch, lunatik_watch);
 
 static int reason(const struct lunatik_guard *guard)
 {
@@ -154,33 +146,10 @@ void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closin
 	deadline->closing = closing;
 }
 
-static __always_inline void enter(struct lunatik_guard *guard, lua_State *L, unsigned long stack,
-				  bool atomic)
-{
-	guard->stack_end = stack;
-	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
-	guard->stack_text = stack + LUNATIK_STACK_TEXT;
-	guard->stack_handler = stack + LUNATIK_STACK_HANDLER;
-	guard->stack_hard = stack + LUNATIK_STACK_HARD;
-	guard->stack_step = guard->stack_soft;
-	guard->attention = 0;
-	guard->overflowed = 0;
-	guard->atomic = atomic;
-	guard->L = L;
-}
-
-static __always_inline void leave(struct lunatik_guard *guard)
-{
-	guard->stack_end = 0;
-	guard->stack_soft = 0;
-	guard->stack_hard = 0;
-	guard->atomic = 0;
-}
-
 void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64 begin, u64 end,
 			    u32 timeout)
 {
-	enter(&deadline->guard, L, (unsigned long)end_of_stack(current), false);
+	lunatik_guard_enter(&deadline->guard, L, (unsigned long)end_of_stack(current), false);
 	deadline->task = current;
 	deadline->begin = begin;
 	deadline->end = end;
@@ -216,14 +185,14 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 		preempt_enable();
 		migrate_enable();
 	}
-	leave(&deadline->guard);
+	lunatik_guard_leave(&deadline->guard);
 }
 
 static enum hrtimer_restart tick_atomic(struct hrtimer *timer)
 {
-	struct watch *watch = container_of(timer, struct watch, timer);
+	struct lunatik_watch *watch = container_of(timer, struct lunatik_watch, timer);
 	struct lunatik_deadline *deadline = READ_ONCE(watch->deadline);
-	u64 now = sched_clock(), next;
+	u64 now = lunatik_clock(), next;
 
 	if (!deadline) {
 		watch->next = U64_MAX;
@@ -236,45 +205,19 @@ static enum hrtimer_restart tick_atomic(struct hrtimer *timer)
 		set_bit(LUNATIK_ATTEND_EXPIRED, &guard->attention);
 		WRITE_ONCE(guard->stack_step, ULONG_MAX);
 		arm(guard->L);
-		next = now + TICK_NS;
+		next = now + lunatik_clock_of_us(TICK_NS / NSEC_PER_USEC);
 	}
 	watch->next = next;
-	hrtimer_set_expires(timer, ns_to_ktime(ktime_get_ns() + next - now));
+	hrtimer_set_expires(timer, ns_to_ktime(ktime_get_ns() + lunatik_clock_ns(next - now)));
 	return HRTIMER_RESTART;
 }
 
-/* Not inlined: one packet in a few thousand comes here. */
-static noinline void start_watch(struct watch *watch, u64 end, u64 ns)
+void lunatik_deadline_start_watch(struct lunatik_watch *watch,
+				  const struct lunatik_deadline *deadline)
 {
-	watch->next = end;
-	hrtimer_start(&watch->timer, ns_to_ktime(ns), HRTIMER_MODE_REL_PINNED_HARD);
-}
-
-void lunatik_deadline_enter_atomic(struct lunatik_deadline *deadline, lua_State *L, u32 timeout)
-{
-	struct watch *watch = this_cpu_ptr(&watches);
-	u64 ns = (u64)timeout * NSEC_PER_USEC;
-
-	enter(&deadline->guard, L, lunatik_stack_end(), true);
-	deadline->begin = sched_clock();
-	deadline->end = deadline->begin + ns;
-	deadline->timeout = timeout;
-	WRITE_ONCE(watch->deadline, deadline);
-	if (LUNATIK_TIMED && unlikely(deadline->end < READ_ONCE(watch->next)))
-		start_watch(watch, deadline->end, ns);
-}
-
-void lunatik_deadline_leave_atomic(struct lunatik_deadline *deadline)
-{
-	this_cpu_write(watches.deadline, NULL);
-	/* Only now: the timer takes the guard for that of a run. */
-	barrier();
-	leave(&deadline->guard);
-}
-
-bool lunatik_deadline_busy(void)
-{
-	return this_cpu_read(watches.deadline);
+	watch->next = deadline->end;
+	hrtimer_start(&watch->timer, ns_to_ktime((u64)deadline->timeout * NSEC_PER_USEC),
+		      HRTIMER_MODE_REL_PINNED_HARD);
 }
 
 void lunatik_deadlines_init(void)
@@ -282,7 +225,7 @@ void lunatik_deadlines_init(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		struct watch *watch = per_cpu_ptr(&watches, cpu);
+		struct lunatik_watch *watch = per_cpu_ptr(&lunatik_watch, cpu);
 
 		watch->next = U64_MAX;
 		hrtimer_setup(&watch->timer, tick_atomic, CLOCK_MONOTONIC,
@@ -295,7 +238,7 @@ void lunatik_deadlines_uninit(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		hrtimer_cancel(&per_cpu_ptr(&watches, cpu)->timer);
+		hrtimer_cancel(&per_cpu_ptr(&lunatik_watch, cpu)->timer);
 }
 
 /* The coroutine that runs is the one to hook. Called in place of lua_resume(). */
@@ -338,7 +281,7 @@ void lunatik_poll_running(void)
 
 	preempt_disable();
 	/* What may not sleep lets nothing else run here before it has ended. */
-	deadline = this_cpu_read(watches.deadline);
+	deadline = this_cpu_read(lunatik_watch.deadline);
 	if (deadline) {
 		L = deadline->guard.attention ? deadline->guard.L : NULL;
 		goto out;

@@ -12,8 +12,11 @@
 #define LUNATIK_DEADLINE_H
 
 #include <linux/hrtimer.h>
+#include <linux/percpu.h>
 
+#include "clock.h"
 #include "lua/lunatik_lua.h"
+#include "stack.h"
 
 struct lunatik_deadline {
 	struct lunatik_guard guard;
@@ -21,10 +24,45 @@ struct lunatik_deadline {
 	struct task_struct *task;
 	struct hlist_node running;	/* on this CPU */
 	const bool *closing;
-	u64 begin;	/* ns, CLOCK_MONOTONIC; of a run that may not sleep, sched_clock() */
+	u64 begin;	/* ns, CLOCK_MONOTONIC; of a run that may not sleep, lunatik_clock() */
 	u64 end;
 	u32 timeout;	/* microseconds, for the error's text */
 };
+
+/* What watches over a CPU's runs that may not sleep. */
+struct lunatik_watch {
+	struct lunatik_deadline *deadline;	/* of the one under way, or NULL */
+	u64 next;	/* when the timer goes off (lunatik_clock()); U64_MAX if it does not */
+	struct hrtimer timer;
+};
+
+DECLARE_PER_CPU(struct lunatik_watch, lunatik_watch);
+
+void lunatik_deadline_start_watch(struct lunatik_watch *watch,
+				  const struct lunatik_deadline *deadline);
+
+static __always_inline void lunatik_guard_enter(struct lunatik_guard *guard, lua_State *L,
+						unsigned long stack, bool atomic)
+{
+	guard->stack_end = stack;
+	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
+	guard->stack_text = stack + LUNATIK_STACK_TEXT;
+	guard->stack_handler = stack + LUNATIK_STACK_HANDLER;
+	guard->stack_hard = stack + LUNATIK_STACK_HARD;
+	guard->stack_step = guard->stack_soft;
+	guard->attention = 0;
+	guard->overflowed = 0;
+	guard->atomic = atomic;
+	guard->L = L;
+}
+
+static __always_inline void lunatik_guard_leave(struct lunatik_guard *guard)
+{
+	guard->stack_end = 0;
+	guard->stack_soft = 0;
+	guard->stack_hard = 0;
+	guard->atomic = 0;
+}
 
 /* closing: becomes true when a run should end for the state's sake. */
 void lunatik_deadline_init(struct lunatik_deadline *deadline, const bool *closing);
@@ -44,10 +82,33 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline);
  * The same for a run that may not sleep; bottom halves are disabled from before
  * until after. None may be under way on this CPU. timeout: microseconds.
  */
-void lunatik_deadline_enter_atomic(struct lunatik_deadline *deadline, lua_State *L, u32 timeout);
-void lunatik_deadline_leave_atomic(struct lunatik_deadline *deadline);
-/* Whether one is. */
-bool lunatik_deadline_busy(void);
+static __always_inline void lunatik_deadline_enter_atomic(struct lunatik_deadline *deadline,
+							  lua_State *L, u32 timeout)
+{
+	struct lunatik_watch *watch = this_cpu_ptr(&lunatik_watch);
+
+	lunatik_guard_enter(&deadline->guard, L, lunatik_stack_end(), true);
+	deadline->begin = lunatik_clock();
+	deadline->end = deadline->begin + lunatik_clock_of_us(timeout);
+	deadline->timeout = timeout;
+	WRITE_ONCE(watch->deadline, deadline);
+	if (LUNATIK_TIMED && unlikely(deadline->end < READ_ONCE(watch->next)))
+		lunatik_deadline_start_watch(watch, deadline);
+}
+
+static __always_inline void lunatik_deadline_leave_atomic(struct lunatik_deadline *deadline)
+{
+	this_cpu_write(lunatik_watch.deadline, NULL);
+	/* Only now: the timer takes the guard for that of a run. */
+	barrier();
+	lunatik_guard_leave(&deadline->guard);
+}
+
+/* Whether such a run is under way on this CPU. */
+static __always_inline bool lunatik_deadline_busy(void)
+{
+	return this_cpu_read(lunatik_watch.deadline);
+}
 
 /* After a run that failed: -ETIME, -EINTR or -ESHUTDOWN if that is why, else 0. */
 int lunatik_deadline_error(const struct lunatik_deadline *deadline);

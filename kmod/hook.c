@@ -3,18 +3,17 @@
 #include <linux/mm.h>
 #include <linux/netfilter.h>
 #include <linux/overflow.h>
-#include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/workqueue.h>
 #include <net/netlink.h>
-#include <uapi/linux/bpf.h>
 #include <uapi/linux/lunatik.h>
-#include <uapi/linux/pkt_cls.h>
 
 #include "callback.h"
+#include "clock.h"
 #include "hook.h"
+#include "hook_run.h"
 #include "lib/lib.h"
 #include "lua/registry.h"
 #include "netfilter.h"
@@ -51,13 +50,15 @@ static void add_up(const struct lunatik_hook *hook, struct lunatik_slot *sum)
 	for (i = 0; i < hook->state->nreplicas; i++) {
 		const struct lunatik_slot *slot = &hook->slots[i];
 
-		sum->calls += READ_ONCE(slot->calls);
 		sum->errors += READ_ONCE(slot->errors);
 		sum->deadline_kills += READ_ONCE(slot->deadline_kills);
 		sum->run_time += READ_ONCE(slot->run_time);
 		for (v = 0; v < LUNATIK_VERDICTS; v++)
 			sum->verdicts[v] += READ_ONCE(slot->verdicts[v]);
 	}
+	for (v = 0; v < LUNATIK_VERDICTS; v++)
+		sum->calls += sum->verdicts[v];
+	sum->calls += sum->errors;
 }
 
 static void take_from_kernel(struct lunatik_hook *hook)
@@ -276,9 +277,7 @@ struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_ho
 		lunatik_heap_uncharge(&replica->heap, size);
 	if (err)
 		refuse(L, spec, err);
-	/* There is a place for it, so this cannot fail. */
-	lua_pushvalue(L, -1);
-	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_HOOKS + hook->index);
+	lunatik_call_set(replica->callbacks, LUNATIK_CALLBACK_HOOKS + hook->index, L);
 	slot_of(hook, replica)->function = true;
 	return hook;
 }
@@ -312,44 +311,24 @@ bool lunatik_hook_unregister(lua_State *L, unsigned int index)
 	if (!hook)
 		return false;
 	lua_pushboolean(L, false);
-	lua_rawseti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_HOOKS + index);
+	lunatik_call_set(replica->callbacks, LUNATIK_CALLBACK_HOOKS + index, L);
+	lua_pop(L, 1);
 	/* The end of a run that may sleep sees to the rest. */
 	if (last && !replica->run->may_sleep)
 		schedule_work(&hooks->reap);
 	return true;
 }
 
-/* Of functions that return nothing: as if there were no hook. */
-static const int native[] = {
-	[LUNATIK_HOOK_NETFILTER]	= NF_ACCEPT,
-	[LUNATIK_HOOK_XDP]		= XDP_PASS,
-	[LUNATIK_HOOK_TC]		= TC_ACT_PIPE,
-};
-
-/* Whether functions may give that verdict, which is then one of those counted. */
-static bool is_verdict(const struct lunatik_hook *hook, lua_Integer verdict)
-{
-	if (hook->kind == LUNATIK_HOOK_XDP)
-		return verdict >= XDP_ABORTED && verdict <= XDP_REDIRECT;
-	if (hook->kind == LUNATIK_HOOK_TC)
-		return verdict >= TC_ACT_OK && verdict <= TC_ACT_REDIRECT;
-	if (verdict == NF_ACCEPT || verdict == NF_DROP)
-		return true;
-	/* What is queued of ARP does not find its way back: the kernel warns. */
-	return verdict >= 0 && verdict <= U32_MAX && (verdict & NF_VERDICT_MASK) == NF_QUEUE &&
-	       hook->ops.pf != NFPROTO_ARP &&
-	       !(verdict & 0xff00 & ~NF_VERDICT_FLAG_QUEUE_BYPASS);
-}
-
 /* What a function returned, if that is no verdict, becomes an error of its own. */
-static void no_verdict(struct lunatik_run *run, lua_State *L)
+static void no_verdict(struct lunatik_run *run, lua_State *L, enum lunatik_called called,
+		       lua_Integer result)
 {
 	gfp_t gfp = lunatik_gfp(lunatik_guard(L));
 	struct lunatik_failure *failure = &run->failure;
 
-	if (lua_isinteger(L, -1))
+	if (called == LUNATIK_CALLED_INTEGER)
 		failure->text = kasprintf(gfp, "the function returned %lld, which is no verdict",
-					  lua_tointeger(L, -1));
+					  result);
 	else
 		failure->text = kasprintf(gfp, "the function returned a %s, not a verdict",
 					  luaL_typename(L, -1));
@@ -358,90 +337,25 @@ static void no_verdict(struct lunatik_run *run, lua_State *L)
 	run->reported = failure->text;
 }
 
-static noinline __cold int failed(struct lunatik_hook *hook, struct lunatik_slot *slot,
-				  struct lunatik_replica *replica, lua_State *L, int status)
+__cold long lunatik_hook_failed(struct lunatik_hook *hook, struct lunatik_slot *slot,
+			      struct lunatik_replica *replica, enum lunatik_called called,
+			      int status, lua_Integer result)
 {
+	lua_State *L = replica->callbacks;
 	struct lunatik_run *run = &replica->callback;
-	int err;
+	long err;
 
-	if (status == LUA_OK && !run->ended)
-		no_verdict(run, L);
-	err = lunatik_run_failed(replica, run, L, status == LUA_OK ? LUA_ERRRUN : status,
-				 hook->name);
+	if (called != LUNATIK_CALLED_FAILED) {
+		status = LUA_ERRRUN;
+		if (!run->ended)
+			no_verdict(run, L, called, result);
+	}
+	err = lunatik_run_failed(replica, run, L, status, hook->name);
+	lua_settop(L, LUNATIK_CALLBACK_HOOKS + LUNATIK_HOOKS_MAX - 1);
 	slot->errors++;
 	if (err == -ETIME)
 		slot->deadline_kills++;
 	return err;
-}
-
-/* The replica's lock is held. */
-static __always_inline long call(struct lunatik_hook *hook, struct lunatik_slot *slot,
-				struct lunatik_replica *replica, struct lunatik_packet *packet)
-{
-	lua_State *L = replica->callbacks;
-	long verdict;
-	int status;
-
-	packet->token = ++replica->packets;
-	replica->packet = packet;
-	replica->run = &replica->callback;
-	slot->calls++;
-	lunatik_deadline_enter_atomic(&replica->deadline, L, hook->state->timeout);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_HOOKS + hook->index);
-	lua_pushlightuserdata(L, (void *)packet->token);
-	status = lua_pcall(L, 1, 1, 1);
-	if (likely(status == LUA_OK && !replica->callback.ended &&
-		   lua_type(L, -1) == LUA_TNIL)) {
-		verdict = native[hook->kind];
-		slot->verdicts[verdict]++;
-	} else if (likely(status == LUA_OK && !replica->callback.ended && lua_isinteger(L, -1) &&
-			  is_verdict(hook, lua_tointeger(L, -1)))) {
-		verdict = lua_tointeger(L, -1);
-		slot->verdicts[verdict & NF_VERDICT_MASK]++;
-	} else {
-		verdict = failed(hook, slot, replica, L, status);
-	}
-	lua_settop(L, 1);
-	lunatik_deadline_leave_atomic(&replica->deadline);
-	slot->run_time += sched_clock() - replica->deadline.begin;
-	replica->run = NULL;
-	replica->packet = NULL;
-	return verdict;
-}
-
-long lunatik_hook_run(struct lunatik_hook *hook, struct lunatik_packet *packet)
-{
-	struct lunatik_state *state = hook->state;
-	struct lunatik_replica *replica;
-	struct lunatik_slot *slot;
-	unsigned int index;
-	long verdict;
-
-	local_bh_disable();
-	index = state->nreplicas > 1 ? smp_processor_id() : 0;
-	replica = &state->replicas[index];
-	slot = &hook->slots[index];
-	/*
-	 * A script that sent the packet, by whatever way, holds a replica's lock, maybe
-	 * this one: to wait for another could wait for ever.
-	 */
-	if (unlikely(lunatik_deadline_busy())) {
-		verdict = -EBUSY;
-		goto out;
-	}
-	spin_lock(&replica->lock);
-	if (unlikely(replica->held))
-		verdict = -EBUSY;
-	else if (unlikely(!slot->function))
-		verdict = -ENOENT;
-	else
-		verdict = call(hook, slot, replica, packet);
-	spin_unlock(&replica->lock);
-out:
-	if (unlikely(verdict == -EBUSY))
-		atomic64_inc(&hook->missed);
-	local_bh_enable();
-	return verdict;
 }
 
 long lunatik_hook_run_by_id(struct lunatik_net *lnet, u32 id, u32 kind,
@@ -453,7 +367,10 @@ long lunatik_hook_run_by_id(struct lunatik_net *lnet, u32 id, u32 kind,
 	if (!state || READ_ONCE(state->closing))
 		return -ENOENT;
 	hook = rcu_dereference(state->hooks.single[kind]);
-	return hook ? lunatik_hook_run(hook, packet) : -ENOENT;
+	if (!hook)
+		return -ENOENT;
+	return kind == LUNATIK_HOOK_XDP ? lunatik_hook_run(hook, packet, LUNATIK_HOOK_XDP) :
+					  lunatik_hook_run(hook, packet, LUNATIK_HOOK_TC);
 }
 
 void lunatik_hooks_add_figures(struct lunatik_state *state, u64 *runs, u64 *run_time)
@@ -466,11 +383,11 @@ void lunatik_hooks_add_figures(struct lunatik_state *state, u64 *runs, u64 *run_
 		return;
 	spin_lock_bh(&hooks->lock);
 	*runs += hooks->past_runs;
-	*run_time += hooks->past_run_time;
+	*run_time += lunatik_clock_ns(hooks->past_run_time);
 	list_for_each_entry(hook, &hooks->list, list) {
 		add_up(hook, &sum);
 		*runs += sum.calls;
-		*run_time += sum.run_time;
+		*run_time += lunatik_clock_ns(sum.run_time);
 	}
 	spin_unlock_bh(&hooks->lock);
 }
@@ -504,7 +421,7 @@ static int put_hook(struct sk_buff *skb, const struct lunatik_hook *hook)
 	    put_u64(skb, LUNATIK_A_ERRORS, sum.errors) ||
 	    put_u64(skb, LUNATIK_A_DEADLINE_KILLS, sum.deadline_kills) ||
 	    put_u64(skb, LUNATIK_A_MISSED, atomic64_read(&hook->missed)) ||
-	    put_u64(skb, LUNATIK_A_RUN_TIME, sum.run_time))
+	    put_u64(skb, LUNATIK_A_RUN_TIME, lunatik_clock_ns(sum.run_time)))
 		return -EMSGSIZE;
 	if (hook->kind == LUNATIK_HOOK_NETFILTER &&
 	    (nla_put_u32(skb, LUNATIK_A_FAMILY, hook->ops.pf) ||

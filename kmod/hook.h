@@ -31,10 +31,10 @@ struct sk_buff;
 struct lunatik_slot {
 	bool function;		/* there is one */
 	bool joined;		/* hooks.lock; there is to be one */
-	u64 calls;
+	u64 calls;		/* of a sum: verdicts and errors */
 	u64 errors;
 	u64 deadline_kills;
-	u64 run_time;		/* ns */
+	u64 run_time;		/* lunatik_clock() */
 	u64 verdicts[LUNATIK_VERDICTS];
 } ____cacheline_aligned_in_smp;
 
@@ -62,7 +62,7 @@ struct lunatik_hooks {
 	DECLARE_BITMAP(used, LUNATIK_HOOKS_MAX);	/* indexes */
 	struct lunatik_hook __rcu *single[LUNATIK_HOOK_TC + 1];	/* of XDP and TC, of which there is one */
 	u64 past_runs;			/* of hooks that are gone */
-	u64 past_run_time;		/* ns */
+	u64 past_run_time;		/* lunatik_clock() */
 	struct work_struct reap;
 };
 
@@ -102,14 +102,6 @@ struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_ho
 
 /* Takes the function of this replica from its hook of that index; false if there is none. */
 bool lunatik_hook_unregister(lua_State *L, unsigned int index);
-
-/*
- * Calls the function of the CPU's replica for a packet: its verdict, which is not
- * negative, or a negative errno: -EBUSY when it cannot be called now, -ENOENT without
- * a function, what a failed run is called otherwise. Under RCU, any softirq or
- * process context.
- */
-long lunatik_hook_run(struct lunatik_hook *hook, struct lunatik_packet *packet);
 
 /*
  * What the state of that id does with a packet for which an eBPF program calls it:

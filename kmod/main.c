@@ -4,6 +4,7 @@
 #include <uapi/linux/lunatik.h>
 
 #include "bpf.h"
+#include "clock.h"
 #include "deadline.h"
 #include "lua/pointer.h"
 #include "netlink.h"
@@ -16,6 +17,7 @@ static int __init lunatik_init(void)
 	int err;
 
 	lunatik_pointer_init();
+	lunatik_clock_init();
 	lunatik_deadlines_init();
 	/* No program can be loaded that calls us before this has returned. */
 	err = lunatik_bpf_init();

@@ -14,6 +14,7 @@
 #include "lua/load.h"
 #include "netlink.h"
 #include "netns.h"
+#include "object.h"
 #include "params.h"
 #include "reply.h"
 #include "run.h"
@@ -212,7 +213,7 @@ static int get_context(struct genl_info *info, u32 flags, u32 *context)
 			      "CONTEXT must be PROCESS (0) or SOFTIRQ (1)");
 	if (flags & LUNATIK_F_PERCPU && *context != LUNATIK_CONTEXT_SOFTIRQ)
 		return refuse(info->extack, info->attrs[LUNATIK_A_FLAGS], -EINVAL,
-			      "PERCPU needs the CONTEXT SOFTIRQ");
+			      "PERCPU in FLAGS needs the CONTEXT SOFTIRQ");
 	return 0;
 }
 
@@ -586,6 +587,7 @@ static int dostring_body(lua_State *L)
 	struct lunatik_reply *reply;
 
 	lua_settop(L, 0);
+	lunatik_objects_note(lunatik_state_of(L));
 	push_code(L, dostring, &dostring->run);
 	if (dostring->nargs)
 		lunatik_value_push(L, dostring->nlh, dostring->nargs);

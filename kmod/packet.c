@@ -280,6 +280,18 @@ static int packet_hwtime(lua_State *L)
 	return push_time(L, skb_hwtstamps(check_skb(L, "hardware time stamp"))->hwtstamp);
 }
 
+/* Bytes of payload in each of those that the packet will be cut into; nil if it is one. */
+static int packet_gso_size(lua_State *L)
+{
+	struct lunatik_packet *packet = check(L);
+
+	if (packet->kind != LUNATIK_HOOK_XDP && skb_is_gso(packet->skb))
+		lunatik_push_integer(L, skb_shinfo(packet->skb)->gso_size);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
 /* The number that an eBPF program passed with the packet. */
 static int packet_arg(lua_State *L)
 {
@@ -429,6 +441,7 @@ static const luaL_Reg methods[] = {
 	{ "hash",		packet_hash },
 	{ "time",		packet_time },
 	{ "hwtime",		packet_hwtime },
+	{ "gso_size",		packet_gso_size },
 	{ "arg",		packet_arg },
 	{ "trim",		packet_trim },
 	{ "append",		packet_append },

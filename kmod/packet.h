@@ -29,6 +29,9 @@ struct lunatik_layout {
 	s32 transport;
 };
 
+/* It is initialised by hand, for each packet: what a kernel clears beforehand is cleared in vain. */
+#define LUNATIK_UNINITIALIZED	__attribute__((uninitialized))
+
 struct lunatik_packet {
 	struct lunatik_buffer buffer;	/* first: scripts' methods get that */
 	u64 token;			/* the light userdata; given for each call */

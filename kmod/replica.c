@@ -5,6 +5,7 @@
 
 #include "lib/lib.h"
 #include "netns.h"
+#include "object.h"
 #include "params.h"
 #include "replica.h"
 #include "state.h"
@@ -28,6 +29,7 @@ int lunatik_replica_init(struct lunatik_replica *replica, struct lunatik_state *
 	lunatik_heap_init(&replica->heap, lnet, &replica->deadline.guard, max_alloc);
 	lunatik_log_share_init(&replica->logged);
 	lunatik_timers_init(&replica->timers);
+	INIT_LIST_HEAD(&replica->objects);
 	prandom_seed_state(&replica->random, get_random_u64());
 
 	if (!lunatik_heap_charge(&replica->heap, own))
@@ -51,6 +53,7 @@ err_charge:
 void lunatik_replica_uninit(struct lunatik_replica *replica, size_t own)
 {
 	lunatik_lib_closestate(replica);
+	lunatik_objects_free(replica);
 	lunatik_log_share_free(&replica->logged, &replica->state->log, &replica->heap);
 	lunatik_heap_uncharge(&replica->heap, own);
 	lunatik_heap_uninit(&replica->heap);

@@ -39,6 +39,7 @@ struct lunatik_replica {
 	struct lunatik_packet *packet;	/* in hand, or NULL */
 	u64 packets;			/* tells them apart */
 	struct lunatik_timers timers;
+	struct list_head objects;	/* struct lunatik_object */
 	struct rnd_state random;	/* math.random() */
 	u64 runs;
 	u64 errors;

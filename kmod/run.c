@@ -5,12 +5,12 @@
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/ratelimit.h>
-#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <uapi/linux/lunatik.h>
 
+#include "clock.h"
 #include "event.h"
 #include "reply.h"
 #include "run.h"
@@ -301,8 +301,9 @@ bool lunatik_run_begin_next(struct lunatik_replica *replica, struct lunatik_run 
 	struct lunatik_deadline *deadline = &replica->deadline;
 	u64 now = ktime_get_ns();
 
-	/* Where packets wait, one at a time. */
-	if (deadline->guard.atomic || !may_begin_next(replica->state, run, now))
+	/* Where packets wait, and where each goes to several replicas, one at a time. */
+	if (deadline->guard.atomic || replica->state->nreplicas > 1 ||
+	    !may_begin_next(replica->state, run, now))
 		return false;
 	forget_reported(run);
 	if (!lunatik_reply_next(run->reply))
@@ -350,9 +351,9 @@ static void attach(struct lunatik_replica *replica, struct lunatik_run *run)
 	begin(replica, run);
 }
 
-static void detach(struct lunatik_replica *replica, struct lunatik_run *run, u64 now)
+static void detach(struct lunatik_replica *replica, struct lunatik_run *run, u64 ns)
 {
-	replica->run_time += now - replica->deadline.begin;
+	replica->run_time += ns;
 	replica->run = NULL;
 	if (run->reply)
 		run->reply->guard = &lunatik_guard_none;
@@ -374,7 +375,7 @@ static int run_process(struct lunatik_replica *replica, struct lunatik_run *run,
 		err = answer(run, call(replica, run));
 	while (lunatik_run_next(replica, run));
 	lunatik_deadline_leave(&replica->deadline);
-	detach(replica, run, ktime_get_ns());
+	detach(replica, run, ktime_get_ns() - replica->deadline.begin);
 	return err;
 }
 
@@ -389,7 +390,7 @@ static int run_held(struct lunatik_replica *replica, struct lunatik_run *run, u6
 	lua_settop(replica->L, 0);
 	err = call(replica, run);
 	lunatik_deadline_leave(&replica->deadline);
-	detach(replica, run, ktime_get_ns());
+	detach(replica, run, ktime_get_ns() - replica->deadline.begin);
 	return err;
 }
 
@@ -404,7 +405,7 @@ static int run_bound(struct lunatik_replica *replica, struct lunatik_run *run)
 	lua_settop(replica->L, 0);
 	err = call(replica, run);
 	lunatik_deadline_leave_atomic(&replica->deadline);
-	detach(replica, run, sched_clock());
+	detach(replica, run, lunatik_clock_ns(lunatik_clock() - replica->deadline.begin));
 	spin_unlock_bh(&replica->lock);
 	return err;
 }
@@ -605,13 +606,13 @@ bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause)
 	pause->paused = deadline->guard.atomic;
 	if (!pause->paused)
 		return true;
-	now = sched_clock();
+	now = lunatik_clock();
 	pause->run = replica->run;
 	pause->L = L;
 	pause->timeout = deadline->timeout;
-	pause->left = now < deadline->end ? deadline->end - now : 0;
+	pause->left = now < deadline->end ? lunatik_clock_ns(deadline->end - now) : 0;
 	lunatik_deadline_leave_atomic(deadline);
-	replica->run_time += now - deadline->begin;
+	replica->run_time += lunatik_clock_ns(now - deadline->begin);
 	replica->run = NULL;
 	spin_unlock_bh(&replica->lock);
 	return true;

@@ -279,46 +279,74 @@ static struct notifier_block release_notifier = {
 	.notifier_call = on_release,
 };
 
-int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb)
+/* Under subscribers_lock. */
+static int send(struct lunatik_state *state, struct sk_buff *skb)
 {
 	int delivered = 0;
 	struct ref *ref;
 
-	spin_lock_bh(&state->subscribers_lock);
 	list_for_each_entry(ref, &state->subscribers, subscriber) {
 		struct sk_buff *clone = skb_clone(skb, GFP_ATOMIC);
 
 		if (clone && !genlmsg_unicast(state->lnet->net, clone, ref->session->portid))
 			delivered++;
 	}
+	return delivered;
+}
+
+int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb)
+{
+	int delivered;
+
+	spin_lock_bh(&state->subscribers_lock);
+	delivered = send(state, skb);
 	spin_unlock_bh(&state->subscribers_lock);
 	return delivered;
+}
+
+/* Counts a message that there is no other trace of. */
+static void count(struct lunatik_state *state)
+{
+	spin_lock_bh(&state->subscribers_lock);
+	state->sent++;
+	spin_unlock_bh(&state->subscribers_lock);
 }
 
 int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_guard *guard,
 			    const char *data, size_t len)
 {
+	struct nlattr *sequence = NULL;
 	struct sk_buff *skb;
 	int delivered;
 	void *head;
 
-	state->sent++;
-	if (!READ_ONCE(state->nsubscribers))
+	if (!READ_ONCE(state->nsubscribers)) {
+		count(state);
 		return 0;
+	}
 	skb = genlmsg_new(nla_total_size(len) + nla_total_size(sizeof(state->name)) +
-			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)), lunatik_gfp(guard));
-	if (!skb)
+			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)),
+			  lunatik_gfp(guard));
+	if (!skb) {
+		count(state);
 		return -ENOMEM;
+	}
 	head = genlmsg_put(skb, 0, 0, &lunatik_family, 0, LUNATIK_CMD_SENDDATA);
-	if (!head || nla_put_string(skb, LUNATIK_A_STATE_NAME, state->name) ||
-	    nla_put_u32(skb, LUNATIK_A_STATE_ID, state->id) ||
-	    nla_put(skb, LUNATIK_A_SEQUENCE, sizeof(u64), &state->sent) ||
-	    nla_put(skb, LUNATIK_A_DATA, len, data)) {
+	if (head && !nla_put_string(skb, LUNATIK_A_STATE_NAME, state->name) &&
+	    !nla_put_u32(skb, LUNATIK_A_STATE_ID, state->id))
+		sequence = nla_reserve(skb, LUNATIK_A_SEQUENCE, sizeof(u64));
+	if (!sequence || nla_put(skb, LUNATIK_A_DATA, len, data)) {
 		kfree_skb(skb);
+		count(state);
 		return -EMSGSIZE;
 	}
 	genlmsg_end(skb, head);
-	delivered = lunatik_session_send(state, skb);
+	/* Messages of other replicas come in the order of their numbers, too. */
+	spin_lock_bh(&state->subscribers_lock);
+	state->sent++;
+	memcpy(nla_data(sequence), &state->sent, sizeof(state->sent));
+	delivered = send(state, skb);
+	spin_unlock_bh(&state->subscribers_lock);
 	kfree_skb(skb);
 	return delivered;
 }

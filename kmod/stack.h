@@ -8,6 +8,7 @@
 #define LUNATIK_STACK_H
 
 #include <linux/gfp.h>
+#include <linux/percpu.h>
 #include <linux/sched/task_stack.h>
 #include <linux/sizes.h>
 
@@ -41,8 +42,33 @@
 #define LUNATIK_STACK_HARD	LUNATIK_STACK(2240)
 #define LUNATIK_STACK_ALLOC	LUNATIK_STACK(1408)
 
-/* For the next one: the stack is not the task's. BH disabled. */
-unsigned long lunatik_stack_end_irq(unsigned long sp);
+#ifdef CONFIG_UML
+/* User mode's are aligned. */
+static inline unsigned long lunatik_stack_end_irq(unsigned long sp)
+{
+	return (sp & ~(THREAD_SIZE - 1)) + sizeof(struct thread_info);
+}
+#else
+/*
+ * On an interrupt stack a further interrupt comes on top, where on a task's it goes
+ * to the interrupt stack. It is the last, for it cannot be interrupted.
+ */
+#define LUNATIK_INTERRUPT	2048
+
+/* The lowest address of this CPU's interrupt stack, once it is known: it stays there. */
+DECLARE_PER_CPU(unsigned long, lunatik_irq_stack);
+unsigned long lunatik_stack_find(unsigned long sp);
+
+/* For the next one: the stack is not the task's. */
+static __always_inline unsigned long lunatik_stack_end_irq(unsigned long sp)
+{
+	unsigned long end = this_cpu_read(lunatik_irq_stack);
+
+	if (unlikely(sp - end >= IRQ_STACK_SIZE))
+		return lunatik_stack_find(sp);
+	return end + LUNATIK_INTERRUPT;
+}
+#endif
 
 /* The lowest address of the stack that the caller runs on. BH disabled. */
 static __always_inline unsigned long lunatik_stack_end(void)

@@ -28,6 +28,7 @@ struct lunatik_state {
 
 	refcount_t users;		/* the tables count as one */
 	bool closing;			/* set under lnet->lock; never cleared */
+	bool no_bpf;			/* see object.h; never cleared */
 
 	unsigned long locked;		/* bit 0: the run lock */
 	wait_queue_head_t waiters;
@@ -37,7 +38,7 @@ struct lunatik_state {
 	spinlock_t subscribers_lock;
 	struct list_head subscribers;	/* subscribers_lock */
 	u32 nsubscribers;		/* subscribers_lock */
-	u64 sent;			/* run lock: lunatik.send() calls */
+	u64 sent;			/* subscribers_lock: lunatik.send() calls */
 
 	struct lunatik_hooks hooks;
 	struct work_struct fire;	/* process states' timers */

@@ -8,6 +8,7 @@
 #include <uapi/linux/lunatik.h>
 
 #include "callback.h"
+#include "clock.h"
 #include "lib/lib.h"
 #include "lua/registry.h"
 #include "netns.h"
@@ -78,23 +79,22 @@ static void call(struct lunatik_timer *timer)
 {
 	struct lunatik_replica *replica = timer->replica;
 	lua_State *L = replica->callbacks;
-	u64 now;
-	int status;
+	int status, top = lua_gettop(L);
+	u64 ns;
 
 	replica->run = &replica->callback;
 	replica->runs++;
 	lunatik_deadline_enter_atomic(&replica->deadline, L, replica->state->timeout);
 	push_function(timer, L);
-	status = lua_pcall(L, 0, 0, 1);
+	status = lua_pcall(L, 0, 0, LUNATIK_CALLBACK_HANDLER);
 	if (status != LUA_OK || replica->callback.ended)
 		lunatik_run_failed(replica, &replica->callback, L,
 				   status == LUA_OK ? LUA_ERRRUN : status, "timer");
-	lua_settop(L, 1);
+	lua_settop(L, top);
 	lunatik_deadline_leave_atomic(&replica->deadline);
-	now = sched_clock();
-	replica->run_time += now - replica->deadline.begin;
-	this_cpu_write(used_up, max(this_cpu_read(used_up), replica->deadline.begin) +
-				2 * (now - replica->deadline.begin));
+	ns = lunatik_clock_ns(lunatik_clock() - replica->deadline.begin);
+	replica->run_time += ns;
+	this_cpu_write(used_up, max(this_cpu_read(used_up), sched_clock() - ns) + 2 * ns);
 	replica->run = NULL;
 }
 

@@ -155,7 +155,9 @@ bool host_ratelimit(struct ratelimit_state *limit)
 }
 
 /* Nothing runs on any other stack. */
-unsigned long lunatik_stack_end_irq(unsigned long sp)
+unsigned long lunatik_irq_stack;
+
+unsigned long lunatik_stack_find(unsigned long sp)
 {
 	FAIL("no task's stack");
 }

@@ -14,6 +14,7 @@
 #include "lua/pointer.h"
 #include "module.h"
 #include "netlink.h"
+#include "object.h"
 #include "params.h"
 #include "reply.h"
 #include "run.h"
@@ -112,6 +113,17 @@ struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_ho
 bool lunatik_hook_unregister(lua_State *L, unsigned int index)
 {
 	FAIL("nothing was registered");
+}
+
+/* Nor are there eBPF programs or maps. */
+void lunatik_objects_free(struct lunatik_replica *replica)
+{
+	CHECK(replica->objects.next == &replica->objects);
+}
+
+int lunatik_lib_open_bpf(lua_State *L)
+{
+	return luaL_error(L, "there is no eBPF here");
 }
 
 struct lunatik_packet *lunatik_packet_in_hand(const lua_State *L, const void *token)

@@ -8,6 +8,7 @@
 
 /* Opened by the first require(). */
 static const luaL_Reg builtin[] = {
+	{ "bpf",		lunatik_lib_open_bpf },
 	{ "data",		lunatik_lib_open_data },
 	{ "linux",		lunatik_lib_open_linux },
 	{ "lunatik",		lunatik_lib_open_lunatik },

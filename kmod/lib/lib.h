@@ -41,6 +41,7 @@ int lunatik_lib_open_tc(lua_State *L);
 int lunatik_lib_open_xdp(lua_State *L);
 int lunatik_lib_open_linux(lua_State *L);
 int lunatik_lib_open_data(lua_State *L);
+int lunatik_lib_open_bpf(lua_State *L);
 int lunatik_lib_open_address(lua_State *L);
 
 /*

@@ -70,6 +70,7 @@ static const luaL_Reg functions[] = {
 	{ "every",	lunatik_every },
 	{ "receive",	lunatik_receive },
 	{ "send",	lunatik_send },
+	{ "cpu",	NULL },
 	{ "name",	NULL },
 	{ "netns",	NULL },
 	{ NULL,		NULL },
@@ -84,5 +85,11 @@ int lunatik_lib_open_lunatik(lua_State *L)
 	lua_setfield(L, -2, "name");
 	lua_pushinteger(L, state->lnet->net->ns.inum);
 	lua_setfield(L, -2, "netns");
+	/* Not that of who runs the script, which may be another one than packets will. */
+	if (state->nreplicas > 1)
+		lua_pushinteger(L, lunatik_replica_of(L) - state->replicas);
+	else
+		lua_pushnil(L);
+	lua_setfield(L, -2, "cpu");
 	return 1;
 }

@@ -12,7 +12,6 @@ enum {
 	/* From here on: callback.c's */
 	LUNATIK_RIDX_CALLBACKS,				/* their coroutine */
 	LUNATIK_RIDX_TIMERS,				/* those that have yet to fire, by address */
-	LUNATIK_RIDX_HOOKS,				/* functions by the hook's index, from here on */
 };
 
 #endif

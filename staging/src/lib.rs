@@ -91,7 +91,7 @@ fn sources(workspace: &Path, lua: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
 
 fn is_source(path: &Path) -> bool {
     path.extension()
-        .is_some_and(|end| ["c", "h", "S"].map(OsStr::new).contains(&end))
+        .is_some_and(|end| ["c", "h", "S", "lua"].map(OsStr::new).contains(&end))
 }
 
 fn update(sources: &BTreeMap<PathBuf, PathBuf>, staging: &Path) -> Result<bool> {

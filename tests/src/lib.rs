@@ -20,7 +20,9 @@ use nix::{
     unistd::Pid,
 };
 
+pub mod bpf;
 mod cgroup;
+mod document;
 mod faults;
 mod network;
 mod nft;
@@ -32,6 +34,7 @@ mod server;
 mod transfer;
 
 pub use cgroup::Cgroup;
+pub use document::Block;
 pub use faults::{AllFail, Fault, Faults};
 pub use network::{Family, Host, Network};
 pub use parameter::Parameter;

@@ -267,7 +267,7 @@ fn checksums(device: &CStr, on: bool) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let mut name = [0; libc::IFNAMSIZ];
     for (to, from) in name.iter_mut().zip(device.to_bytes()) {
-        *to = *from as libc::c_char;
+        *to = from.cast_signed();
     }
     let mut request = libc::ifreq {
         ifr_name: name,

@@ -84,7 +84,7 @@ impl Queue {
                 1 => {
                     id = Some(u32::from_be_bytes(
                         payload[..4].try_into().expect("4 bytes"),
-                    ))
+                    ));
                 }
                 10 => bytes = payload.to_vec(),
                 _ => {}

@@ -3,7 +3,7 @@
 
 use std::{fs, time::Duration};
 
-use lunatik::{Context, Description, ErrorKind, State};
+use lunatik::{Context, Description, ErrorKind, State, Value};
 use lunatik_tests::{Netns, integer, lua, refused};
 use nix::libc;
 use serde_json::json;
@@ -203,4 +203,70 @@ fn nothing_waits_for_a_state_that_is_not_bound() {
     let limit = format!("{} ms", info.timeout.as_millis());
     assert!(text.contains(&limit), "{text}");
     lua(&state, "x = 1");
+}
+
+#[test]
+fn every_replica_gets_each_of_several_messages() {
+    let netns = Netns::new();
+    let session = netns.session();
+    let new = session.new_state("a").context(Context::Softirq);
+    let timeout = session.info().expect("info").max_softirq_timeout;
+    let state = new.percpu(true).timeout(timeout).create().expect("a state");
+    lua(
+        &state,
+        "n = 0
+         require 'lunatik'.receive(function(data)
+           n = n + 1
+           if data == 'bad' then error('no good', 0) end
+           return data .. n
+         end)",
+    );
+    let bind = "require 'netfilter'.register{family = 'ipv4', hook = 'forward',
+        priority = 'filter', function() end}";
+    // The second time packets could come in between.
+    for first in [1, 5] {
+        let runs = || state.description().expect("a description").runs;
+        let before = runs();
+        let answers = state.send_all(["a", "bad", "c", "d"]);
+        assert_eq!(runs() - before, 4 * u64::from(cpus()));
+        let text = |at: usize| answers[at].as_ref().expect("an answer").clone();
+        for (at, data) in [(0, "a"), (2, "c"), (3, "d")] {
+            let expected = format!("{data}{}", first + at);
+            assert_eq!(text(at), Some(expected.into_bytes()));
+        }
+        let error = answers[1].as_ref().expect_err("a failure");
+        assert_eq!(error.kind(), ErrorKind::Script, "{error}");
+        // Wherever that runs, so many have come.
+        assert_eq!(
+            integer(&state, "return n"),
+            i64::try_from(first + 3).expect("small")
+        );
+        lua(&state, bind);
+    }
+}
+
+#[test]
+fn a_replica_knows_its_cpu() {
+    let netns = Netns::new();
+    let session = netns.session();
+    let new = |name| session.new_state(name).context(Context::Softirq);
+    let state = new("one").create().expect("a state");
+    assert_eq!(lua(&state, "return require 'lunatik'.cpu"), [Value::Nil]);
+    let state = new("each").percpu(true).create().expect("a state");
+    lua(&state, "print(require 'lunatik'.cpu)");
+    let replicas = snapshot(&state).replicas;
+    let mut log: Vec<_> = state
+        .log(None)
+        .expect("a log")
+        .lines
+        .into_iter()
+        .map(|line| String::from_utf8(line.text).expect("UTF-8"))
+        .collect();
+    log.sort();
+    if replicas == 1 {
+        assert_eq!(log, ["nil"]);
+    } else {
+        let all: Vec<_> = (0..replicas).map(|cpu| cpu.to_string()).collect();
+        assert_eq!(log, all);
+    }
 }

@@ -643,6 +643,9 @@ fn datagram(from: &Host, to: &Host, family: Family, data: &[u8]) -> Option<Vec<u
     Some(buffer)
 }
 
+/// What a script does to a datagram, and what that makes of its data.
+type Change = (&'static str, fn(&[u8]) -> Vec<u8>);
+
 /// The receiver drops datagrams whose checksum is wrong.
 #[test]
 fn written_datagrams_arrive() {
@@ -655,7 +658,7 @@ fn written_datagrams_arrive() {
         (&network.server.netns, "input"),
     ];
     // p is where the data begins.
-    let changes: [(&str, fn(&[u8]) -> Vec<u8>); 9] = [
+    let changes: [Change; 9] = [
         ("pkt:setu8(p, 65)", |data| [b"A", &data[1..]].concat()),
         ("pkt:setu8(p + 1, 65)", |data| {
             [&data[..1], b"A", &data[2..]].concat()
@@ -705,7 +708,7 @@ fn written_datagrams_arrive() {
                 for family in Family::ALL {
                     // Even and odd; one that is in several pieces, for all it is worth
                     for length in [10, 11, 1001] {
-                        let data: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+                        let data: Vec<u8> = (0..=250).cycle().take(length).collect();
                         let came = datagram(&network.client, &network.server, family, &data);
                         let what = || {
                             let mut text = format!("{hook}, {change}, {family:?}, {length}: ");
@@ -869,5 +872,40 @@ fn packets_tell_of_themselves() {
             let text = lua_error(&state, &format!("return {use_of_it}"), ErrorKind::Script);
             assert!(text.contains("outside its callback"), "{use_of_it}: {text}");
         }
+    }
+}
+
+#[test]
+fn packets_tell_what_they_will_be_cut_into() {
+    let network = Network::direct();
+    let state = network.server.netns.filter("sizes");
+    lua(
+        &state,
+        "local nf = require 'netfilter'
+         sizes = {}
+         nf.register{family = 'inet', hook = 'input', function(pkt)
+           local off, protocol = pkt:transport_offset()
+           if protocol == 17 then
+             local size = pkt:gso_size() or 0
+             sizes[size] = (sizes[size] or 0) + 1
+             small = small or size > 0 and #pkt - off - 8 <= size
+           end
+         end}",
+    );
+    for family in Family::ALL {
+        let transfer = Transfer {
+            family,
+            bytes: 100_000,
+            ..Transfer::default()
+        };
+        network
+            .udp(&transfer, Datagrams::Single(1000))
+            .expect("arrives");
+        holds(&state, "return next(sizes) == 0 and next(sizes, 0) == nil");
+        network
+            .udp(&transfer, Datagrams::Segmented(1000))
+            .expect("arrives");
+        holds(&state, "return sizes[1000] > 0 and not small");
+        lua(&state, "sizes = {}");
     }
 }

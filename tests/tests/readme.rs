@@ -10,62 +10,16 @@ use std::{
 };
 
 use lunatik::limits;
-use lunatik_tests::{Netns, run};
+use lunatik_tests::{Block, Netns, run};
 use nix::sched::{CloneFlags, setns};
 
 const README: &str = include_str!("../../README.md");
 const ITSELF: &str = include_str!("readme.rs");
 
-/// A block of code, and what it should print.
-struct Block<'a> {
-    code: &'a str,
-    output: Option<&'a str>,
-}
-
-/// The blocks of the README in `language`.
-fn blocks(language: &str) -> Vec<Block<'static>> {
-    let mut blocks = Vec::new();
-    let mut rest = README;
-    let mut last = "";
-    while let Some((_, fence)) = rest.split_once("\n```") {
-        let (tag, body) = fence.split_once('\n').expect("a block has lines");
-        let end = body.find("```").expect("a block ends");
-        let code = &body[..end];
-        rest = &body[end + "```".len()..];
-        if tag == language {
-            blocks.push(Block { code, output: None });
-        } else if tag == "text" && last == language {
-            blocks.last_mut().expect("one came before").output = Some(code);
-        }
-        last = tag;
-    }
-    assert!(!blocks.is_empty(), "the README has no {language}");
-    blocks
-}
-
-/// Whether `text` is what `pattern` says.
-fn matches(text: &str, pattern: &str) -> bool {
-    let mut parts = pattern.split("...");
-    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {
-        return false;
-    };
-    let mut parts: Vec<_> = parts.collect();
-    let Some(last) = parts.pop() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 #[test]
 fn shell_blocks_do_what_they_say() {
     const END: &str = "--- end of block:";
-    let blocks = blocks("sh");
+    let blocks = Block::all(README, "sh");
     let mut script = "exec 2>&1; cd \"$(mktemp -d)\"\n".to_owned();
     for block in &blocks {
         script += block.code;
@@ -74,13 +28,14 @@ fn shell_blocks_do_what_they_say() {
     let netns = Netns::new();
     let output = run(netns.command("sh").args(["-c", &script]));
     let mut rest = output.success();
-    for Block { code, output } in blocks {
+    for block in blocks {
         let (printed, end) = rest.split_once(END).expect("each block ends");
         let (status, next) = end.split_once('\n').expect("a line");
         rest = next;
-        match output {
-            Some(output) => assert!(matches(printed, output), "{code}\nprinted\n{printed}"),
-            None => assert_eq!((printed, status.trim()), ("", "0"), "{code}"),
+        block.gives(printed);
+        // What it prints tells how it ended.
+        if block.output.is_none() {
+            assert_eq!(status.trim(), "0", "{}", block.code);
         }
     }
 }
@@ -88,13 +43,8 @@ fn shell_blocks_do_what_they_say() {
 #[test]
 fn lua_blocks_do_what_they_say() {
     let netns = Netns::new();
-    for Block { code, output } in blocks("lua") {
-        let printed = netns.lua(code);
-        let output = output.unwrap_or_default();
-        assert!(
-            matches(printed.success(), output),
-            "{code}\nprinted\n{printed:?}"
-        );
+    for block in Block::all(README, "lua") {
+        block.gives(netns.lua(block.code).success());
     }
 }
 
@@ -128,7 +78,7 @@ fn rust() -> lunatik::Result<()> {
 
 #[test]
 fn rust_block_runs_as_it_is() {
-    let [Block { code, .. }] = &blocks("rust")[..] else {
+    let [Block { code, .. }] = &Block::all(README, "rust")[..] else {
         panic!("the README has more Rust than this test");
     };
     let (_, body) = ITSELF.split_once("// BEGIN\n").expect("it begins");

@@ -63,6 +63,7 @@ const VM: &[Need] = &[
     program("pkg-config", "pkg-config"),
     file("libelf-dev", "/usr/include/libelf.h"),
     file("zlib1g-dev", "/usr/include/zlib.h"),
+    file("linux-libc-dev", "/usr/include/linux/bpf.h"),
     library("libelf1", "libelf.so.1"),
     library("libssl3", "libcrypto.so.3"),
     program("xz-utils", "xz"),

@@ -21,11 +21,11 @@ const EMPTY_HOOK: &str = "/files/lunatik_hook.ko";
 const ROUNDS: usize = 7;
 /// Packets of a batch.
 const PACKETS: u32 = 2000;
+const RULE: &str = "nft rule that compares the port";
 const PAYLOAD: [u8; 64] = [b'x'; 64];
 
 /// One compare of a port, of which there are no packets.
-const NFT: &str =
-    "table ip t {
+const NFT: &str = "table ip t {
   chain c {
     type filter hook input priority 0
     udp dport 53 drop
@@ -74,7 +74,6 @@ fn measure(report: Report<'_>) -> Result<()> {
             baseline: baseline.to_vec(),
         })
     };
-    const RULE: &str = "nft rule that compares the port";
     tell(
         "added by a hook that does nothing",
         RULE,

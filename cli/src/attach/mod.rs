@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use comfy_table::{CellAlignment, Table, presets};
-use lunatik::Session;
+use lunatik::{Context, Session};
 
-use crate::failure::{About as _, Failure, Result};
+use crate::failure::{About as _, Failure, Result, Status};
 
 pub(crate) mod tc;
 pub(crate) mod xdp;
@@ -27,6 +27,17 @@ fn on_device<T: Send>(
 /// The number of the state called `name`.
 fn id(session: &Session, name: &str) -> Result<u32> {
     Ok(session.state(name).description().about(name)?.id)
+}
+
+/// The same of one that is to be attached.
+fn id_for_packets(session: &Session, name: &str) -> Result<u32> {
+    let state = session.state(name).description().about(name)?;
+    if state.context == Context::Process {
+        let message = "the state is of the context process; packets are for those that were made \
+                       with --context softirq";
+        return Err(Failure::new(Status::Failure, "EINVAL", message).about(name));
+    }
+    Ok(state.id)
 }
 
 /// The states of the namespace by number.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use lunatik_bpf::tc::{self, Attachment};
 use serde::Serialize;
 
-use super::{GONE, argument, id, names, on_device, table};
+use super::{GONE, argument, id, id_for_packets, names, on_device, table};
 use crate::{context::Context, failure::Result};
 
 /// Put a state on what enters or leaves a device, by TC
@@ -110,7 +110,7 @@ impl Attach {
     fn run(self, context: &mut Context) -> Result<()> {
         let session = context.session()?;
         let target = lunatik_bpf::Target {
-            state: id(&session, &self.name)?,
+            state: id_for_packets(&session, &self.name)?,
             arg: self.arg,
         };
         on_device(&session, &self.dev, || {

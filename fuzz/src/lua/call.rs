@@ -5,7 +5,7 @@ use super::hostile;
 use crate::random::Random;
 
 /// What functions take, a letter for each argument: integer, small integer,
-/// string, pattern, format, pack format, chunk, table, function, coroutine, any.
+/// string, pattern, format, pack format, chunk, table, function, coroutine, buffer, any.
 /// Functions that are not here get anything.
 const ARGUMENTS: &[(&str, &str)] = &[
     ("assert", "aa"),
@@ -77,6 +77,40 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("utf8.offset", "sii"),
     ("lunatik.receive", "f"),
     ("lunatik.send", "s"),
+    ("data.new", "i"),
+    ("data.new(1).u8", "bn"),
+    ("data.new(1).setu8", "bni"),
+    ("data.new(1).u16", "bn"),
+    ("data.new(1).setu16", "bni"),
+    ("data.new(1).u32", "bn"),
+    ("data.new(1).setu32", "bni"),
+    ("data.new(1).u64", "bn"),
+    ("data.new(1).setu64", "bni"),
+    ("data.new(1).u16le", "bn"),
+    ("data.new(1).setu16le", "bni"),
+    ("data.new(1).u32le", "bn"),
+    ("data.new(1).setu32le", "bni"),
+    ("data.new(1).u64le", "bn"),
+    ("data.new(1).setu64le", "bni"),
+    ("data.new(1).string", "bnn"),
+    ("data.new(1).setstring", "bns"),
+    ("linux.ifindex", "s"),
+    ("linux.ifname", "i"),
+    ("linux.random", "ii"),
+    ("packet.arp", "bn"),
+    ("packet.dns", "bn"),
+    ("packet.dnsname", "bnn"),
+    ("packet.eth", "bn"),
+    ("packet.icmp", "bn"),
+    ("packet.icmp6", "bn"),
+    ("packet.ip", "bn"),
+    ("packet.ipv4", "bn"),
+    ("packet.ipv6", "bn"),
+    ("packet.ntop", "a"),
+    ("packet.pton", "s"),
+    ("packet.sni", "bn"),
+    ("packet.tcp", "bn"),
+    ("packet.udp", "bn"),
 ];
 
 const COLLECT: &[&str] = &[
@@ -101,7 +135,7 @@ const COLLECT: &[&str] = &[
 /// An argument of this kind.
 fn argument(random: &mut Random, letter: char, vararg: bool) -> String {
     let letter = if random.chance(8) {
-        random.choose(&['i', 's', 't', 'f', 'c', 'a'])
+        random.choose(&['i', 's', 't', 'f', 'c', 'b', 'a'])
     } else {
         letter
     };
@@ -116,9 +150,21 @@ fn argument(random: &mut Random, letter: char, vararg: bool) -> String {
         't' => hostile::table(random),
         'f' | 'C' => hostile::function(random),
         'c' => hostile::coroutine(random),
+        'b' => hostile::buffer(random),
         'g' => random.pick(COLLECT).to_owned(),
         'm' => random
-            .pick(&["'lunatik'", "'string'", "'none'", "''", "'_G'", "'mod'"])
+            .pick(&[
+                "'lunatik'",
+                "'data'",
+                "'linux'",
+                "'packet'",
+                "'packet.tcp'",
+                "'string'",
+                "'none'",
+                "''",
+                "'_G'",
+                "'mod'",
+            ])
             .to_owned(),
         // What gsub replaces with.
         'r' => {

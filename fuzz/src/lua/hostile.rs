@@ -160,6 +160,22 @@ const FUNCTIONS: &[&str] = &[
     "load('return ...')",
 ];
 
+/// Arguments of `data.new`.
+const HEADERS: &[&str] = &[
+    "20",
+    "0",
+    "1500",
+    "'\\x45\\0\\0\\x28' .. ('\\x06'):rep(40)",
+    "'\\x60\\0\\0\\0\\0\\x10\\0' .. ('\\0'):rep(300)",
+    "'\\x60\\0\\0\\0\\0\\x10\\44' .. ('\\44\\0\\0\\0'):rep(100)",
+    "('\\x81\\0'):rep(40)",
+    "('\\xc0\\0'):rep(40)",
+    "('\\1a'):rep(400)",
+    "'\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3www\\xc0\\x0c\\0\\1\\0\\1'",
+    "'\\x16\\3\\1\\1\\0\\1\\0\\0\\xfc\\3\\3' .. ('\\0'):rep(256)",
+    "'\\4\\xd2\\1\\xbb\\0\\0\\0\\1\\0\\0\\0\\0\\xf0\\2' .. ('\\2'):rep(50)",
+];
+
 const COROUTINES: &[&str] = &[
     "coroutine.create(function() end)",
     "coroutine.create(function(...) coroutine.yield(...) end)",
@@ -309,6 +325,19 @@ pub(super) fn table(random: &mut Random) -> String {
 /// In parentheses, for it may be called.
 pub(super) fn function(random: &mut Random) -> String {
     format!("({})", random.pick(FUNCTIONS))
+}
+
+/// Headers that are none, or nearly some, and what they are in.
+pub(super) fn buffer(random: &mut Random) -> String {
+    let bytes = match random.below(3) {
+        0 => {
+            let length = random.below(80);
+            quote(&random.bytes(length))
+        }
+        1 => string(random),
+        _ => random.pick(HEADERS).to_owned(),
+    };
+    format!("require 'data'.new({bytes})")
 }
 
 pub(super) fn coroutine(random: &mut Random) -> String {

@@ -19,10 +19,20 @@ local function add(prefix, t)
 end
 seen[package] = true
 add('', _G)
-for _, name in ipairs{'lunatik', 'linux', 'data', 'netfilter'} do
+for _, name in ipairs{'lunatik', 'linux', 'data', 'packet', 'netfilter'} do
   local found, module = pcall(require, name)
+  if name == 'packet' and found then
+    for part in ('eth arp ip ipv4 ipv6 tcp udp icmp icmp6 dns dnsname sni'):gmatch '%S+' do local _ = module[part] end
+  end
   if found and type(module) == 'table' then add(name .. '.', module) end
 end
+-- What is behind a metatable that scripts cannot get at
+for _, name in ipairs{'u8', 'u16', 'u32', 'u64', 'u16le', 'u32le', 'u64le'} do
+  names[#names + 1] = 'data.new(1).' .. name
+  names[#names + 1] = 'data.new(1).set' .. name
+end
+names[#names + 1] = 'data.new(1).string'
+names[#names + 1] = 'data.new(1).setstring'
 table.sort(names)
 return names";
 

@@ -3,6 +3,7 @@
 #define HOST_LINUX_PERCPU_H
 
 #define DEFINE_PER_CPU(type, name)	__typeof__(type) name
+#define DECLARE_PER_CPU(type, name)	extern __typeof__(type) name
 #define this_cpu_ptr(ptr)		(ptr)
 #define per_cpu_ptr(ptr, cpu)		((void)(cpu), (ptr))
 #define this_cpu_read(name)		(name)

@@ -4,6 +4,7 @@
 
 #include <linux/sched.h>
 
+#define IRQ_STACK_SIZE	THREAD_SIZE
 #define end_of_stack(task)	((unsigned long *)(task)->stack)
 
 #endif
