@@ -15,6 +15,8 @@
 #define TICK_NS		(4 * NSEC_PER_MSEC)
 
 const struct lunatik_guard lunatik_guard_none;
+const unsigned int lunatik_stack_text = LUNATIK_STACK_TEXT;
+const unsigned int lunatik_stack_handler = LUNATIK_STACK_HANDLER;
 
 /* Runs that may sleep, began on this CPU and have not ended; more than one by preemption. */
 static DEFINE_PER_CPU(struct hlist_head, running);

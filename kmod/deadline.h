@@ -46,8 +46,6 @@ static __always_inline void lunatik_guard_enter(struct lunatik_guard *guard, lua
 {
 	guard->stack_end = stack;
 	guard->stack_soft = stack + LUNATIK_STACK_SOFT;
-	guard->stack_text = stack + LUNATIK_STACK_TEXT;
-	guard->stack_handler = stack + LUNATIK_STACK_HANDLER;
 	guard->stack_hard = stack + LUNATIK_STACK_HARD;
 	guard->stack_step = guard->stack_soft;
 	guard->attention = 0;
@@ -80,16 +78,17 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline);
 
 /*
  * The same for a run that may not sleep; bottom halves are disabled from before
- * until after. None may be under way on this CPU. timeout: microseconds.
+ * until after. None may be under way on this CPU. ticks: how long it may take, by
+ * lunatik_clock(); timeout: as above.
  */
 static __always_inline void lunatik_deadline_enter_atomic(struct lunatik_deadline *deadline,
-							  lua_State *L, u32 timeout)
+							  lua_State *L, u64 ticks, u32 timeout)
 {
 	struct lunatik_watch *watch = this_cpu_ptr(&lunatik_watch);
 
 	lunatik_guard_enter(&deadline->guard, L, lunatik_stack_end(), true);
 	deadline->begin = lunatik_clock();
-	deadline->end = deadline->begin + lunatik_clock_of_us(timeout);
+	deadline->end = deadline->begin + ticks;
 	deadline->timeout = timeout;
 	WRITE_ONCE(watch->deadline, deadline);
 	if (LUNATIK_TIMED && unlikely(deadline->end < READ_ONCE(watch->next)))

@@ -61,7 +61,8 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 	packet->token = ++replica->packets;
 	replica->packet = packet;
 	replica->run = &replica->callback;
-	lunatik_deadline_enter_atomic(&replica->deadline, L, hook->state->timeout);
+	lunatik_deadline_enter_atomic(&replica->deadline, L, hook->state->timeout_ticks,
+				      hook->state->timeout);
 	called = lunatik_call(L, LUNATIK_CALLBACK_HOOKS + hook->index, (void *)packet->token, &result,
 			      &status);
 	if (called == LUNATIK_CALLED_NIL)

@@ -3,7 +3,6 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
-#include <linux/math64.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -401,7 +400,8 @@ static int run_bound(struct lunatik_replica *replica, struct lunatik_run *run)
 
 	spin_lock_bh(&replica->lock);
 	attach(replica, run);
-	lunatik_deadline_enter_atomic(&replica->deadline, replica->L, run->hold);
+	lunatik_deadline_enter_atomic(&replica->deadline, replica->L,
+				      lunatik_clock_of_us(run->hold), run->hold);
 	lua_settop(replica->L, 0);
 	err = call(replica, run);
 	lunatik_deadline_leave_atomic(&replica->deadline);
@@ -610,7 +610,7 @@ bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause)
 	pause->run = replica->run;
 	pause->L = L;
 	pause->timeout = deadline->timeout;
-	pause->left = now < deadline->end ? lunatik_clock_ns(deadline->end - now) : 0;
+	pause->left = now < deadline->end ? deadline->end - now : 0;
 	lunatik_deadline_leave_atomic(deadline);
 	replica->run_time += lunatik_clock_ns(now - deadline->begin);
 	replica->run = NULL;
@@ -624,7 +624,5 @@ void lunatik_run_resume(struct lunatik_replica *replica, const struct lunatik_pa
 		return;
 	spin_lock_bh(&replica->lock);
 	replica->run = pause->run;
-	lunatik_deadline_enter_atomic(&replica->deadline, pause->L,
-				      div_u64(pause->left, NSEC_PER_USEC) + 1);
-	replica->deadline.timeout = pause->timeout;
+	lunatik_deadline_enter_atomic(&replica->deadline, pause->L, pause->left, pause->timeout);
 }

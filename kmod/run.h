@@ -100,7 +100,7 @@ int lunatik_run_failed(struct lunatik_replica *replica, struct lunatik_run *run,
 struct lunatik_pause {
 	struct lunatik_run *run;
 	lua_State *L;
-	u64 left;	/* ns */
+	u64 left;	/* by lunatik_clock() */
 	u32 timeout;	/* microseconds, for the error's text */
 	bool paused;
 };

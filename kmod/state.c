@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "clock.h"
 #include "event.h"
 #include "netns.h"
 #include "params.h"
@@ -114,6 +115,7 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	state->context = context;
 	state->max_alloc = max_alloc;
 	state->timeout = timeout;
+	state->timeout_ticks = lunatik_clock_of_us(timeout);
 	state->created = ktime_get_real_ns();
 	state->nreplicas = nreplicas;
 	strscpy(state->name, name, sizeof(state->name));

@@ -23,6 +23,7 @@ struct lunatik_state {
 	u32 context;			/* enum lunatik_context */
 	u32 max_alloc;			/* of each replica, bytes */
 	u32 timeout;			/* default deadline, microseconds */
+	u64 timeout_ticks;		/* the same by lunatik_clock() */
 	u64 created;			/* ns since the epoch */
 	char name[LUNATIK_STATE_NAME_MAX + 1];
 

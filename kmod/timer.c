@@ -84,7 +84,8 @@ static void call(struct lunatik_timer *timer)
 
 	replica->run = &replica->callback;
 	replica->runs++;
-	lunatik_deadline_enter_atomic(&replica->deadline, L, replica->state->timeout);
+	lunatik_deadline_enter_atomic(&replica->deadline, L, replica->state->timeout_ticks,
+				      replica->state->timeout);
 	push_function(timer, L);
 	status = lua_pcall(L, 0, 0, LUNATIK_CALLBACK_HANDLER);
 	if (status != LUA_OK || replica->callback.ended)

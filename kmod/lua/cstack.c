@@ -52,10 +52,10 @@ void luaE_checkcstack(lua_State *L)
 		return;
 	}
 	/* A message handler would only fail, and hide this error. */
-	if (here < guard->stack_handler)
+	if (here - guard->stack_end < lunatik_stack_handler)
 		throw_overflow(L);
 	guard->overflowed = 1;
-	if (here >= guard->stack_text)
+	if (here - guard->stack_end >= lunatik_stack_text)
 		luaG_runerror(L, overflow);
 	push_overflow(L);
 	luaG_errormsg(L);
@@ -98,9 +98,9 @@ void lunatik_cstack_caught(lua_State *L)
 
 void lunatik_match_attend(lua_State *L)
 {
-	unsigned long here = (unsigned long)__builtin_frame_address(0);
+	unsigned long left = (unsigned long)__builtin_frame_address(0) - lunatik_guard(L)->stack_end;
 
-	if (l_unlikely(here < lunatik_guard(L)->stack_text))
+	if (l_unlikely(left < lunatik_stack_text))
 		luaE_checkcstack(L);
 	else if (l_unlikely(lunatik_cstack_low(L)))
 		luaG_runerror(L, "pattern too complex");

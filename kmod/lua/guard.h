@@ -28,8 +28,6 @@ enum {
 struct lunatik_guard {
 	unsigned long stack_end;	/* the lowest address of the stack, or 0 outside of runs */
 	unsigned long stack_soft;	/* below this address: "C stack overflow" */
-	unsigned long stack_text;	/* below this: without a position */
-	unsigned long stack_handler;	/* below this: without a message handler */
 	unsigned long stack_hard;	/* below this: not even in handling one */
 	unsigned long attention;	/* set by the deadline's timer, an interrupt */
 	unsigned long stack_step;	/* stack_soft, or the last address while there is attention */
@@ -38,6 +36,9 @@ struct lunatik_guard {
 	int overflowed;			/* a C stack overflow is being handled */
 	int atomic;			/* the run may not sleep */
 };
+
+/* With less than so many bytes above stack_end: that error without a position, without a message handler */
+extern const unsigned int lunatik_stack_text, lunatik_stack_handler;
 
 static inline struct lunatik_guard *lunatik_guard(const struct lua_State *L)
 {
