@@ -8,6 +8,7 @@
 #define LUNATIK_CLOCK_H
 
 #include <linux/jump_label.h>
+#include <linux/ktime.h>
 #include <linux/sched/clock.h>
 #include <linux/types.h>
 #if defined(CONFIG_X86_64) && !defined(CONFIG_UML)
@@ -22,6 +23,10 @@ static __always_inline u64 lunatik_clock(void)
 #if defined(CONFIG_X86_64) && !defined(CONFIG_UML)
 	if (static_branch_likely(&lunatik_clock_cycles))
 		return rdtsc();
+#endif
+#ifdef CONFIG_UML
+	/* Its sched_clock() counts in jiffies, which a short run never sees pass. */
+	return ktime_get_mono_fast_ns();
 #endif
 	return sched_clock();
 }

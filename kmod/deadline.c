@@ -14,6 +14,9 @@
 /* How late a kill, a close or a waiting task may be noticed. */
 #define TICK_NS		(4 * NSEC_PER_MSEC)
 
+/* How many instructions of Lua come between two looks at the clock by a run itself. */
+#define LOOK_INSTRUCTIONS	1000
+
 const struct lunatik_guard lunatik_guard_none;
 const unsigned int lunatik_stack_text = LUNATIK_STACK_TEXT;
 const unsigned int lunatik_stack_handler = LUNATIK_STACK_HANDLER;
@@ -67,6 +70,13 @@ static void push_reason(lua_State *L, const struct lunatik_deadline *deadline, i
 	lua_concat(L, 2);
 }
 
+static void hook(lua_State *L, lua_Debug *ar);
+
+static void arm(lua_State *L)
+{
+	lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+}
+
 /*
  * Ends the run, again and again until it has unwound: errors raised here are
  * caught by pcall like any other, so the guard stays up. The first one is
@@ -78,6 +88,10 @@ void lunatik_attend(lua_State *L)
 	struct lunatik_deadline *deadline = container_of(guard, struct lunatik_deadline, guard);
 	int why;
 
+	if (guard->attention & BIT(LUNATIK_ATTEND_LOOK) && lunatik_clock() >= deadline->end) {
+		set_bit(LUNATIK_ATTEND_EXPIRED, &guard->attention);
+		arm(L);
+	}
 	clear_bit(LUNATIK_ATTEND_RESCHED, &guard->attention);
 	if (!guard->attention)
 		WRITE_ONCE(guard->stack_step, guard->stack_soft);
@@ -102,12 +116,10 @@ void lunatik_attend(lua_State *L)
 static void hook(lua_State *L, lua_Debug *ar)
 {
 	lunatik_attend(L);
-	lua_sethook(L, NULL, 0, 0);
-}
-
-static void arm(lua_State *L)
-{
-	lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+	if (lunatik_guard(L)->attention)
+		lua_sethook(L, hook, LUA_MASKCOUNT, LOOK_INSTRUCTIONS);
+	else
+		lua_sethook(L, NULL, 0, 0);
 }
 
 /*
@@ -214,9 +226,29 @@ static enum hrtimer_restart tick_atomic(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-void lunatik_deadline_start_watch(struct lunatik_watch *watch,
-				  const struct lunatik_deadline *deadline)
+/*
+ * Each run has to look by itself where no timer is sure to interrupt a softirq: those
+ * without high resolution come with the tick, which stands still while an interrupt
+ * of an idle CPU lasts, and user mode may lose one that comes while it serves another.
+ */
+static bool need_look(void)
 {
+	return IS_ENABLED(CONFIG_UML) || hrtimer_resolution > 1;
+}
+
+static void look(struct lunatik_guard *guard)
+{
+	set_bit(LUNATIK_ATTEND_LOOK, &guard->attention);
+	WRITE_ONCE(guard->stack_step, ULONG_MAX);
+	arm(guard->L);
+}
+
+void lunatik_deadline_start_watch(struct lunatik_watch *watch, struct lunatik_deadline *deadline)
+{
+	if (need_look()) {
+		look(&deadline->guard);
+		return;
+	}
 	watch->next = deadline->end;
 	hrtimer_start(&watch->timer, ns_to_ktime((u64)deadline->timeout * NSEC_PER_USEC),
 		      HRTIMER_MODE_REL_PINNED_HARD);

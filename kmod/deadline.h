@@ -38,8 +38,7 @@ struct lunatik_watch {
 
 DECLARE_PER_CPU(struct lunatik_watch, lunatik_watch);
 
-void lunatik_deadline_start_watch(struct lunatik_watch *watch,
-				  const struct lunatik_deadline *deadline);
+void lunatik_deadline_start_watch(struct lunatik_watch *watch, struct lunatik_deadline *deadline);
 
 static __always_inline void lunatik_guard_enter(struct lunatik_guard *guard, lua_State *L,
 						unsigned long stack, bool atomic)

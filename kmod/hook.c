@@ -217,6 +217,7 @@ static struct lunatik_hook *hook_new(struct lunatik_replica *replica,
 				     const struct lunatik_hook_spec *spec)
 {
 	struct lunatik_hook *hook = kvzalloc(size_of(replica->state), LUNATIK_GFP_KERNEL);
+	unsigned int i;
 
 	if (!hook)
 		return NULL;
@@ -230,6 +231,8 @@ static struct lunatik_hook *hook_new(struct lunatik_replica *replica,
 	hook->ops.hooknum = spec->number;
 	hook->ops.priority = spec->priority;
 	strscpy(hook->name, spec->name, sizeof(hook->name));
+	for (i = 0; i < replica->state->nreplicas; i++)
+		hook->slots[i].charge_at = lunatik_share_step;
 	return hook;
 }
 

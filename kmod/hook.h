@@ -35,6 +35,7 @@ struct lunatik_slot {
 	u64 errors;
 	u64 deadline_kills;
 	u64 run_time;		/* lunatik_clock() */
+	u64 charge_at;		/* the run_time at which the share is charged for it next */
 	u64 verdicts[LUNATIK_VERDICTS];
 } ____cacheline_aligned_in_smp;
 
@@ -48,7 +49,7 @@ struct lunatik_hook {
 	u32 kind;			/* enum lunatik_hook_kind */
 	u32 on_error;			/* enum lunatik_on_error */
 	struct nf_hook_ops ops;		/* of netfilter's */
-	atomic64_t missed;		/* packets that met a replica in use by who may sleep, or a script */
+	atomic64_t missed;		/* packets that met a replica in use by who may sleep, a script, or no time left */
 	char name[40];
 	struct rcu_head rcu;
 	struct lunatik_slot slots[];	/* by replica */

@@ -16,6 +16,7 @@
 #include "hook.h"
 #include "lua/call.h"
 #include "packet.h"
+#include "share.h"
 #include "state.h"
 
 /* Of a function that returns nothing: as if there were no hook. */
@@ -63,6 +64,11 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 	replica->run = &replica->callback;
 	lunatik_deadline_enter_atomic(&replica->deadline, L, hook->state->timeout_ticks,
 				      hook->state->timeout);
+	if (unlikely(replica->deadline.begin < this_cpu_read(lunatik_share_rests) &&
+		     lunatik_share_used_up(hook->state->lnet, replica->deadline.begin))) {
+		result = -EBUSY;
+		goto out;
+	}
 	called = lunatik_call(L, LUNATIK_CALLBACK_HOOKS + hook->index, (void *)packet->token, &result,
 			      &status);
 	if (called == LUNATIK_CALLED_NIL)
@@ -72,8 +78,14 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 		result = lunatik_hook_failed(hook, slot, replica, called, status, result);
 	else
 		slot->verdicts[result & NF_VERDICT_MASK]++;
-	lunatik_deadline_leave_atomic(&replica->deadline);
 	slot->run_time += lunatik_clock() - replica->deadline.begin;
+	if (unlikely(slot->run_time > slot->charge_at)) {
+		lunatik_share_charge(hook->state->lnet,
+				     slot->run_time - slot->charge_at + lunatik_share_step);
+		slot->charge_at = slot->run_time + lunatik_share_step;
+	}
+out:
+	lunatik_deadline_leave_atomic(&replica->deadline);
 	replica->run = NULL;
 	replica->packet = NULL;
 	return result;

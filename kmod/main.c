@@ -10,6 +10,7 @@
 #include "netlink.h"
 #include "netns.h"
 #include "session.h"
+#include "share.h"
 #include "state.h"
 
 static int __init lunatik_init(void)
@@ -18,6 +19,7 @@ static int __init lunatik_init(void)
 
 	lunatik_pointer_init();
 	lunatik_clock_init();
+	lunatik_share_init();
 	lunatik_deadlines_init();
 	/* No program can be loaded that calls us before this has returned. */
 	err = lunatik_bpf_init();

@@ -5,6 +5,7 @@
 #include "netns.h"
 #include "params.h"
 #include "session.h"
+#include "share.h"
 #include "state.h"
 #include "timer.h"
 
@@ -32,6 +33,9 @@ static int __net_init netns_init(struct net *net)
 {
 	struct lunatik_net *lnet = lunatik_net(net);
 
+	lnet->hooks = alloc_percpu_gfp(struct lunatik_share, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!lnet->hooks)
+		return -ENOMEM;
 	lnet->net = net;
 	mutex_init(&lnet->lock);
 	xa_init_flags(&lnet->states, XA_FLAGS_ALLOC1);
@@ -54,6 +58,7 @@ static void __net_exit netns_exit(struct net *net)
 	xa_destroy(&lnet->states);
 	lunatik_timers_netns_exit(lnet);
 	lunatik_image_free(lnet->image);
+	free_percpu(lnet->hooks);
 }
 
 static struct pernet_operations netns_ops = {

@@ -4,12 +4,14 @@
 
 #include <linux/hashtable.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
 
 #define LUNATIK_SESSION_BITS	6
 
 struct lunatik_image;
+struct lunatik_share;
 struct workqueue_struct;
 
 /* What one network namespace has. */
@@ -17,6 +19,7 @@ struct lunatik_net {
 	struct net *net;
 	struct mutex lock;	/* for all below that says so; may sleep under it */
 	struct lunatik_image *image;	/* of a fresh state; set once, by the first */
+	struct lunatik_share __percpu *hooks;	/* what of each CPU hooks had */
 	struct workqueue_struct *timers;	/* runs process states'; made by the first */
 	struct xarray states;	/* by id; changed under lock, read under RCU */
 	u32 next_id;		/* lock */

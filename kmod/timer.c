@@ -3,7 +3,6 @@
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/percpu.h>
-#include <linux/sched/clock.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/lunatik.h>
 
@@ -13,6 +12,7 @@
 #include "lua/registry.h"
 #include "netns.h"
 #include "run.h"
+#include "share.h"
 #include "state.h"
 #include "timer.h"
 
@@ -20,13 +20,10 @@
 #define MS_MAX		(S64_MAX / 2 / NSEC_PER_MSEC)
 
 /*
- * In softirq context timers may take half of a CPU's time, and no more than this at
- * once (ns): those of all states together, for nothing else would run meanwhile.
+ * In softirq context timers have half of each CPU's time, those of all states together:
+ * they come by themselves, and nothing else would run meanwhile.
  */
-#define BURST		(10 * NSEC_PER_MSEC)
-
-/* Up to when (ns, sched_clock()) what timers had of this CPU has to do. */
-static DEFINE_PER_CPU(u64, used_up);
+static DEFINE_PER_CPU(struct lunatik_share, timers_share);
 
 /* A userdata's memory. As long as it is in the list the registry keeps it. */
 struct lunatik_timer {
@@ -80,7 +77,7 @@ static void call(struct lunatik_timer *timer)
 	struct lunatik_replica *replica = timer->replica;
 	lua_State *L = replica->callbacks;
 	int status, top = lua_gettop(L);
-	u64 ns;
+	u64 ticks;
 
 	replica->run = &replica->callback;
 	replica->runs++;
@@ -93,19 +90,20 @@ static void call(struct lunatik_timer *timer)
 				   status == LUA_OK ? LUA_ERRRUN : status, "timer");
 	lua_settop(L, top);
 	lunatik_deadline_leave_atomic(&replica->deadline);
-	ns = lunatik_clock_ns(lunatik_clock() - replica->deadline.begin);
-	replica->run_time += ns;
-	this_cpu_write(used_up, max(this_cpu_read(used_up), sched_clock() - ns) + 2 * ns);
+	ticks = lunatik_clock() - replica->deadline.begin;
+	replica->run_time += lunatik_clock_ns(ticks);
+	lunatik_share_take(this_cpu_ptr(&timers_share), replica->deadline.begin, 2 * ticks);
 	replica->run = NULL;
 }
 
 /* The replica's lock is held, and the replica by nobody. */
 static enum hrtimer_restart fire(struct lunatik_timer *timer)
 {
-	s64 excess = this_cpu_read(used_up) - sched_clock() - BURST;
+	u64 now = lunatik_clock(), rest = lunatik_share_rest(this_cpu_ptr(&timers_share));
 
-	if (timer->armed && excess > 0) {
-		hrtimer_set_expires(&timer->hrtimer, ktime_add_ns(ktime_get(), excess));
+	if (timer->armed && now < rest) {
+		hrtimer_set_expires(&timer->hrtimer,
+				    ktime_add_ns(ktime_get(), lunatik_clock_ns(rest - now)));
 		return HRTIMER_RESTART;
 	}
 	if (timer->armed)

@@ -20,6 +20,7 @@ struct lunatik_image;
 /* Bits of lunatik_guard.attention */
 enum {
 	LUNATIK_ATTEND_RESCHED,	/* someone else wants the CPU */
+	LUNATIK_ATTEND_LOOK,	/* nothing but the run itself looks at the clock */
 	LUNATIK_ATTEND_EXPIRED,	/* the deadline passed */
 	LUNATIK_ATTEND_KILLED,	/* the caller has a fatal signal */
 	LUNATIK_ATTEND_CLOSING,	/* the state is being closed */

@@ -9,6 +9,7 @@ enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
 enum hrtimer_mode { HRTIMER_MODE_ABS_PINNED_HARD, HRTIMER_MODE_REL_PINNED_HARD };
 
 #define CLOCK_MONOTONIC	1
+#define hrtimer_resolution	1
 
 struct hrtimer {
 	enum hrtimer_restart (*function)(struct hrtimer *timer);

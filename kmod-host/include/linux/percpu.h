@@ -2,6 +2,7 @@
 #ifndef HOST_LINUX_PERCPU_H
 #define HOST_LINUX_PERCPU_H
 
+#define __percpu
 #define DEFINE_PER_CPU(type, name)	__typeof__(type) name
 #define DECLARE_PER_CPU(type, name)	extern __typeof__(type) name
 #define this_cpu_ptr(ptr)		(ptr)
