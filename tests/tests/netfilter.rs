@@ -573,7 +573,7 @@ fn hooks_have_three_quarters_of_a_cpu() {
             socket.send_to(b"x", to).expect("sent");
         }
     });
-    let seen = || -> Vec<_> { hostile.iter().map(|state| hook(state)).collect() };
+    let seen = || -> Vec<_> { hostile.iter().map(hook).collect() };
     let all = || {
         seen()
             .iter()
@@ -584,7 +584,8 @@ fn hooks_have_three_quarters_of_a_cpu() {
     let ran: Duration = seen().iter().map(|hook| hook.run_time).sum();
     tell!("hooks ran for {ran:?} of {took:?}: {:?}", seen());
     // All packets alike would have taken two minutes.
-    let cpus = thread::available_parallelism().expect("a number").get() as u32;
+    let cpus = thread::available_parallelism().expect("a number").get();
+    let cpus = u32::try_from(cpus).expect("a small number");
     assert!(
         ran <= cpus * (took * 3 / 4 + Duration::from_millis(200)),
         "{ran:?} of {took:?}"
