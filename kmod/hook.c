@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/errno.h>
 #include <linux/mm.h>
+#include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
@@ -61,13 +62,54 @@ static void add_up(const struct lunatik_hook *hook, struct lunatik_slot *sum)
 	sum->calls += sum->errors;
 }
 
-static void take_from_kernel(struct lunatik_hook *hook)
+/* Takes it from its device. Under lnet->device_lock. */
+static void leave_device(struct lunatik_hook *hook)
+{
+	struct lunatik_hooks *hooks = &hook->state->hooks;
+
+	nf_unregister_net_hook(hook->state->lnet->net, &hook->ops);
+	list_del(&hook->by_device);
+	spin_lock_bh(&hooks->lock);
+	hook->ops.dev = NULL;
+	hook->dead = true;
+	spin_unlock_bh(&hooks->lock);
+}
+
+static void unregister_netfilter(struct lunatik_hook *hook)
+{
+	struct lunatik_net *lnet = hook->state->lnet;
+
+	if (!hook->of_device) {
+		nf_unregister_net_hook(lnet->net, &hook->ops);
+		return;
+	}
+	mutex_lock(&lnet->device_lock);
+	if (hook->ops.dev)
+		leave_device(hook);
+	mutex_unlock(&lnet->device_lock);
+}
+
+void lunatik_hooks_drop_device(struct lunatik_net *lnet, const struct net_device *dev)
+{
+	struct lunatik_hook *hook, *next;
+
+	mutex_lock(&lnet->device_lock);
+	list_for_each_entry_safe(hook, next, &lnet->device_hooks, by_device) {
+		if (hook->ops.dev != dev)
+			continue;
+		leave_device(hook);
+		/* The state is there as long as the hook is in the list. */
+		schedule_work(&hook->state->hooks.reap);
+	}
+	mutex_unlock(&lnet->device_lock);
+}
+
+/* Out of what the state has; the kernel does not know it any more. */
+static void forget(struct lunatik_hook *hook)
 {
 	struct lunatik_hooks *hooks = &hook->state->hooks;
 	struct lunatik_slot sum;
 
-	if (hook->kind == LUNATIK_HOOK_NETFILTER)
-		nf_unregister_net_hook(hook->state->lnet->net, &hook->ops);
 	spin_lock_bh(&hooks->lock);
 	if (rcu_access_pointer(hooks->single[hook->kind]) == hook)
 		RCU_INIT_POINTER(hooks->single[hook->kind], NULL);
@@ -80,6 +122,13 @@ static void take_from_kernel(struct lunatik_hook *hook)
 	spin_unlock_bh(&hooks->lock);
 }
 
+static void take_from_kernel(struct lunatik_hook *hook)
+{
+	if (hook->kind == LUNATIK_HOOK_NETFILTER)
+		unregister_netfilter(hook);
+	forget(hook);
+}
+
 static size_t size_of(const struct lunatik_state *state)
 {
 	return struct_size_t(struct lunatik_hook, slots, state->nreplicas);
@@ -90,6 +139,16 @@ static void uncharge(struct lunatik_replica *replica, size_t size)
 	spin_lock_bh(&replica->lock);
 	lunatik_heap_uncharge(&replica->heap, size);
 	spin_unlock_bh(&replica->lock);
+}
+
+static unsigned int index_of(const struct lunatik_replica *replica)
+{
+	return replica - replica->state->replicas;
+}
+
+static struct lunatik_slot *slot_of(struct lunatik_hook *hook, const struct lunatik_replica *replica)
+{
+	return &hook->slots[index_of(replica)];
 }
 
 static struct lunatik_hook *find_dead(struct lunatik_hooks *hooks)
@@ -107,11 +166,31 @@ static struct lunatik_hook *find_dead(struct lunatik_hooks *hooks)
 	return dead;
 }
 
+/* The functions that it still has, as when its device went, may be collected. */
+static void drop_functions(struct lunatik_hook *hook)
+{
+	struct lunatik_state *state = hook->state;
+	struct lunatik_replica *replica;
+	struct lunatik_slot *slot;
+
+	for (replica = state->replicas; replica < state->replicas + state->nreplicas; replica++) {
+		if (!replica->L)
+			continue;
+		slot = slot_of(hook, replica);
+		spin_lock_bh(&replica->lock);
+		if (slot->function)
+			lunatik_call_clear(replica->callbacks, LUNATIK_CALLBACK_HOOKS + hook->index);
+		slot->function = false;
+		spin_unlock_bh(&replica->lock);
+	}
+}
+
 void lunatik_hooks_reap(struct lunatik_state *state)
 {
 	struct lunatik_hook *hook;
 
 	while ((hook = find_dead(&state->hooks))) {
+		drop_functions(hook);
 		take_from_kernel(hook);
 		uncharge(hook->payer, size_of(state));
 		kvfree_rcu(hook, rcu);
@@ -129,34 +208,25 @@ void lunatik_hooks_stop(struct lunatik_state *state)
 		uncharge(hook->payer, size_of(state));
 		kvfree_rcu(hook, rcu);
 	}
+	/* A device may have gone meanwhile. */
+	cancel_work_sync(&hooks->reap);
 }
 
-static unsigned int index_of(const struct lunatik_replica *replica)
+static bool is_alike(const struct lunatik_hook *hook, const struct lunatik_hook *other)
 {
-	return replica - replica->state->replicas;
+	return hook->kind == other->kind && hook->on_error == other->on_error &&
+	       hook->ops.pf == other->ops.pf && hook->ops.hooknum == other->ops.hooknum &&
+	       hook->ops.priority == other->ops.priority && hook->ops.dev == other->ops.dev;
 }
 
-static struct lunatik_slot *slot_of(struct lunatik_hook *hook, const struct lunatik_replica *replica)
-{
-	return &hook->slots[index_of(replica)];
-}
-
-static bool is_alike(const struct lunatik_hook *hook, const struct lunatik_hook_spec *spec)
-{
-	return hook->kind == spec->kind && hook->on_error == spec->on_error &&
-	       hook->ops.pf == spec->family && hook->ops.hooknum == spec->number &&
-	       hook->ops.priority == spec->priority;
-}
-
-/* One that another replica registered and this one has not yet. Under hooks->lock. */
+/* One like `new` that another replica registered and this one has not yet. Under hooks->lock. */
 static struct lunatik_hook *find_alike(struct lunatik_replica *replica,
-				       const struct lunatik_hook_spec *spec)
+				       const struct lunatik_hook *new)
 {
 	struct lunatik_hook *hook;
 
 	list_for_each_entry(hook, &replica->state->hooks.list, list)
-		if (!hook->dead && is_alike(hook, spec) &&
-		    !slot_of(hook, replica)->joined)
+		if (!hook->dead && is_alike(hook, new) && !slot_of(hook, replica)->joined)
 			return hook;
 	return NULL;
 }
@@ -174,23 +244,34 @@ static int add(struct lunatik_hooks *hooks, struct lunatik_hook *hook)
 		rcu_assign_pointer(hooks->single[hook->kind], hook);
 	}
 	hook->index = index;
+	hook->id = ++hooks->last_id;
 	__set_bit(index, hooks->used);
 	list_add_tail(&hook->list, &hooks->list);
 	WRITE_ONCE(hooks->count, hooks->count + 1);
 	return 0;
 }
 
+/* Of one of a device under lnet->device_lock. */
+static int register_netfilter(struct lunatik_hook *hook)
+{
+	struct lunatik_net *lnet = hook->state->lnet;
+	int err = nf_register_net_hook(lnet->net, &hook->ops);
+
+	if (!err && hook->of_device)
+		list_add_tail(&hook->by_device, &lnet->device_hooks);
+	return err;
+}
+
 /* Makes the replica take part in a hook, in `new` unless there is one already. May sleep. */
-static int join(struct lunatik_replica *replica, const struct lunatik_hook_spec *spec,
-		struct lunatik_hook *new, struct lunatik_hook **joined)
+static int join(struct lunatik_replica *replica, struct lunatik_hook *new,
+		struct lunatik_hook **joined)
 {
 	struct lunatik_hooks *hooks = &replica->state->hooks;
 	struct lunatik_hook *hook;
 	int err = 0;
 
-	lunatik_hooks_reap(replica->state);
 	spin_lock_bh(&hooks->lock);
-	hook = find_alike(replica, spec);
+	hook = find_alike(replica, new);
 	if (!hook) {
 		hook = new;
 		err = add(hooks, hook);
@@ -203,13 +284,31 @@ static int join(struct lunatik_replica *replica, const struct lunatik_hook_spec 
 	if (err)
 		return err;
 	if (hook == new && hook->kind == LUNATIK_HOOK_NETFILTER) {
-		err = nf_register_net_hook(replica->state->lnet->net, &hook->ops);
-		if (err) {
-			hook->kind = LUNATIK_HOOK_XDP;	/* of which the kernel knows nothing */
-			take_from_kernel(hook);
-		}
+		err = register_netfilter(hook);
+		if (err)
+			forget(hook);
 	}
 	*joined = hook;
+	return err;
+}
+
+/*
+ * In one of a device. Who finds it in its namespace does so before it is taken from
+ * there, which then has to wait for the lock: it needs no reference.
+ */
+static int join_device(struct lunatik_replica *replica, const char *name, struct lunatik_hook *new,
+		       struct lunatik_hook **joined)
+{
+	struct lunatik_net *lnet = replica->state->lnet;
+	int err = -ENODEV;
+
+	mutex_lock(&lnet->device_lock);
+	rcu_read_lock();
+	new->ops.dev = dev_get_by_name_rcu(lnet->net, name);
+	rcu_read_unlock();
+	if (new->ops.dev)
+		err = join(replica, new, joined);
+	mutex_unlock(&lnet->device_lock);
 	return err;
 }
 
@@ -225,11 +324,12 @@ static struct lunatik_hook *hook_new(struct lunatik_replica *replica,
 	hook->payer = replica;
 	hook->kind = spec->kind;
 	hook->on_error = spec->on_error;
-	hook->ops.hook = lunatik_netfilter_hook;
+	hook->ops.hook = lunatik_netfilter_hookfn(spec->family, spec->number);
 	hook->ops.priv = hook;
 	hook->ops.pf = spec->family;
 	hook->ops.hooknum = spec->number;
 	hook->ops.priority = spec->priority;
+	hook->of_device = spec->device;
 	strscpy(hook->name, spec->name, sizeof(hook->name));
 	for (i = 0; i < replica->state->nreplicas; i++)
 		hook->slots[i].charge_at = lunatik_share_step;
@@ -248,12 +348,15 @@ static void refuse(lua_State *L, const struct lunatik_hook_spec *spec, int err)
 	case -EEXIST:
 		luaL_error(L, "%s: a function is registered already", spec->name);
 		return;
+	case -ENODEV:
+		luaL_error(L, "%s: this namespace has no such device", spec->name);
+		return;
 	default:
 		luaL_error(L, "%s: the kernel refuses the hook (error %d)", spec->name, -err);
 	}
 }
 
-struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_hook_spec *spec)
+u64 lunatik_hook_register(lua_State *L, const struct lunatik_hook_spec *spec)
 {
 	struct lunatik_replica *replica = lunatik_replica_of(L);
 	size_t size = size_of(replica->state);
@@ -272,7 +375,13 @@ struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_ho
 		luaL_error(L, "%s: a callback cannot register hooks", spec->name);
 	}
 	new = hook_new(replica, spec);
-	err = new ? join(replica, spec, new, &hook) : -ENOMEM;
+	lunatik_hooks_reap(replica->state);
+	if (!new)
+		err = -ENOMEM;
+	else if (spec->device)
+		err = join_device(replica, spec->device, new, &hook);
+	else
+		err = join(replica, new, &hook);
 	if (hook != new || err)
 		kvfree_rcu(new, rcu);
 	lunatik_run_resume(replica, &pause);
@@ -282,20 +391,36 @@ struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_ho
 		refuse(L, spec, err);
 	lunatik_call_set(replica->callbacks, LUNATIK_CALLBACK_HOOKS + hook->index, L);
 	slot_of(hook, replica)->function = true;
-	return hook;
+	/* If its device is gone already, it goes only when this run has ended. */
+	return hook->id;
 }
 
-static struct lunatik_hook *find_joined(struct lunatik_replica *replica, unsigned int index)
+/* Under hooks->lock. */
+static struct lunatik_hook *find_joined(struct lunatik_replica *replica, u64 id)
 {
 	struct lunatik_hook *hook;
 
 	list_for_each_entry(hook, &replica->state->hooks.list, list)
-		if (hook->index == index && slot_of(hook, replica)->joined)
+		if (hook->id == id && slot_of(hook, replica)->joined)
 			return hook;
 	return NULL;
 }
 
-bool lunatik_hook_unregister(lua_State *L, unsigned int index)
+bool lunatik_hook_is_registered(lua_State *L, u64 id)
+{
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	struct lunatik_hooks *hooks = &replica->state->hooks;
+	struct lunatik_hook *hook;
+	bool registered;
+
+	spin_lock_bh(&hooks->lock);
+	hook = find_joined(replica, id);
+	registered = hook && !hook->dead;
+	spin_unlock_bh(&hooks->lock);
+	return registered;
+}
+
+bool lunatik_hook_unregister(lua_State *L, u64 id)
 {
 	struct lunatik_replica *replica = lunatik_replica_of(L);
 	struct lunatik_hooks *hooks = &replica->state->hooks;
@@ -303,19 +428,17 @@ bool lunatik_hook_unregister(lua_State *L, unsigned int index)
 	bool last = false;
 
 	spin_lock_bh(&hooks->lock);
-	hook = find_joined(replica, index);
+	hook = find_joined(replica, id);
 	if (hook) {
+		lunatik_call_clear(replica->callbacks, LUNATIK_CALLBACK_HOOKS + hook->index);
 		slot_of(hook, replica)->function = false;
 		slot_of(hook, replica)->joined = false;
 		last = !--hook->live;
-		hook->dead = last;
+		hook->dead |= last;
 	}
 	spin_unlock_bh(&hooks->lock);
 	if (!hook)
 		return false;
-	lua_pushboolean(L, false);
-	lunatik_call_set(replica->callbacks, LUNATIK_CALLBACK_HOOKS + index, L);
-	lua_pop(L, 1);
 	/* The end of a run that may sleep sees to the rest. */
 	if (last && !replica->run->may_sleep)
 		schedule_work(&hooks->reap);
@@ -411,6 +534,17 @@ static int put_verdict(struct sk_buff *skb, u32 verdict, u64 count)
 	return 0;
 }
 
+/* By the name that it has now. Someone may be renaming it. */
+static int put_device_name(struct sk_buff *skb, const struct net_device *dev)
+{
+	char name[IFNAMSIZ];
+
+	memcpy(name, dev->name, IFNAMSIZ);
+	name[IFNAMSIZ - 1] = '\0';
+	return nla_put_string(skb, LUNATIK_A_DEV, name);
+}
+
+/* Of one that is not dead. Under hooks->lock. */
 static int put_hook(struct sk_buff *skb, const struct lunatik_hook *hook)
 {
 	struct nlattr *nest = nla_nest_start(skb, LUNATIK_A_HOOK);
@@ -429,7 +563,8 @@ static int put_hook(struct sk_buff *skb, const struct lunatik_hook *hook)
 	if (hook->kind == LUNATIK_HOOK_NETFILTER &&
 	    (nla_put_u32(skb, LUNATIK_A_FAMILY, hook->ops.pf) ||
 	     nla_put_u32(skb, LUNATIK_A_HOOK_NUMBER, hook->ops.hooknum) ||
-	     nla_put_s32(skb, LUNATIK_A_PRIORITY, hook->ops.priority)))
+	     nla_put_s32(skb, LUNATIK_A_PRIORITY, hook->ops.priority) ||
+	     (hook->of_device && put_device_name(skb, hook->ops.dev))))
 		return -EMSGSIZE;
 	for (v = 0; v < LUNATIK_VERDICTS; v++)
 		if (sum.verdicts[v] && put_verdict(skb, v, sum.verdicts[v]))

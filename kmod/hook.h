@@ -22,6 +22,7 @@ struct lunatik_net;
 struct lunatik_packet;
 struct lunatik_replica;
 struct lunatik_state;
+struct net_device;
 struct sk_buff;
 
 /* The verdicts that are counted: NF_*, XDP_* and TC_ACT_* as far as functions may give them. */
@@ -41,16 +42,19 @@ struct lunatik_slot {
 
 struct lunatik_hook {
 	struct list_head list;		/* state->hooks.lock, as all up to `dead` */
+	u64 id;				/* none of the state's ever has the same */
 	unsigned int index;		/* none of the state's others has it */
 	unsigned int live;		/* slots that are joined */
-	bool dead;			/* it had some; what the kernel knows of it is to go */
+	bool dead;			/* it had some, or its device went; it is to go */
 	struct lunatik_state *state;
 	struct lunatik_replica *payer;	/* whose heap is charged for it */
 	u32 kind;			/* enum lunatik_hook_kind */
 	u32 on_error;			/* enum lunatik_on_error */
-	struct nf_hook_ops ops;		/* of netfilter's */
+	bool of_device;			/* is ops.dev's, until that goes */
+	struct list_head by_device;	/* lnet->device_lock; in lnet->device_hooks until then */
+	struct nf_hook_ops ops;		/* of netfilter's; dev: device_lock and hooks.lock to change */
 	atomic64_t missed;		/* packets that met a replica in use by who may sleep, a script, or no time left */
-	char name[40];
+	char name[48];
 	struct rcu_head rcu;
 	struct lunatik_slot slots[];	/* by replica */
 };
@@ -60,6 +64,7 @@ struct lunatik_hooks {
 	spinlock_t lock;		/* taken with bottom halves disabled; no lock within */
 	struct list_head list;
 	unsigned int count;
+	u64 last_id;
 	DECLARE_BITMAP(used, LUNATIK_HOOKS_MAX);	/* indexes */
 	struct lunatik_hook __rcu *single[LUNATIK_HOOK_TC + 1];	/* of XDP and TC, of which there is one */
 	u64 past_runs;			/* of hooks that are gone */
@@ -88,21 +93,31 @@ int lunatik_hooks_put(struct lunatik_state *state, struct sk_buff *skb);
 struct lunatik_hook_spec {
 	u32 kind;
 	u32 on_error;
-	u8 family;		/* NFPROTO_*; netfilter's only, as the next two */
+	u8 family;		/* NFPROTO_*; netfilter's only, as all up to `device` */
 	unsigned int number;
 	int priority;
+	const char *device;	/* its name, or NULL if the hook is not a device's */
 	const char *name;
 };
 
 /*
  * Makes the function on top of the stack, which stays there, that replica's of a
- * hook. For a library function whose run may sleep, which it does. The hook, valid
- * while the function is registered. Raises errors.
+ * hook. For a library function whose run may sleep, which it does. The hook's id.
+ * Raises errors.
  */
-struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_hook_spec *spec);
+u64 lunatik_hook_register(lua_State *L, const struct lunatik_hook_spec *spec);
 
-/* Takes the function of this replica from its hook of that index; false if there is none. */
-bool lunatik_hook_unregister(lua_State *L, unsigned int index);
+/* Whether this replica has a function in the hook of that id, whose device has not gone. */
+bool lunatik_hook_is_registered(lua_State *L, u64 id);
+
+/* Takes the function of this replica from its hook of that id; false if there is none. */
+bool lunatik_hook_unregister(lua_State *L, u64 id);
+
+/*
+ * The device leaves the namespace and must not have hooks any more. They go from
+ * their states later. Under RTNL; may sleep.
+ */
+void lunatik_hooks_drop_device(struct lunatik_net *lnet, const struct net_device *dev);
 
 /*
  * What the state of that id does with a packet for which an eBPF program calls it:

@@ -37,9 +37,9 @@ static __always_inline bool lunatik_hook_is_verdict(const struct lunatik_hook *h
 		return verdict >= TC_ACT_OK && verdict <= TC_ACT_REDIRECT;
 	if (likely(verdict == NF_ACCEPT || verdict == NF_DROP))
 		return true;
-	/* What is queued of ARP does not find its way back: the kernel warns. */
+	/* What is queued of ARP, or of a device, does not find its way back: the kernel warns. */
 	return verdict >= 0 && verdict <= U32_MAX && (verdict & NF_VERDICT_MASK) == NF_QUEUE &&
-	       hook->ops.pf != NFPROTO_ARP &&
+	       hook->ops.pf != NFPROTO_ARP && !hook->of_device &&
 	       !(verdict & 0xff00 & ~NF_VERDICT_FLAG_QUEUE_BYPASS);
 }
 

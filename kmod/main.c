@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "deadline.h"
 #include "lua/pointer.h"
+#include "netfilter.h"
 #include "netlink.h"
 #include "netns.h"
 #include "session.h"
@@ -31,6 +32,9 @@ static int __init lunatik_init(void)
 	err = lunatik_netns_init();
 	if (err)
 		goto err_netns;
+	err = lunatik_netfilter_init();
+	if (err)
+		goto err_netfilter;
 	err = lunatik_session_init();
 	if (err)
 		goto err_session;
@@ -42,6 +46,8 @@ static int __init lunatik_init(void)
 err_netlink:
 	lunatik_session_uninit();
 err_session:
+	lunatik_netfilter_uninit();
+err_netfilter:
 	lunatik_netns_uninit();
 err_netns:
 	lunatik_state_uninit();
@@ -54,6 +60,7 @@ static void __exit lunatik_exit(void)
 	lunatik_state_stop_all();
 	lunatik_netlink_uninit();
 	lunatik_session_uninit();
+	lunatik_netfilter_uninit();
 	lunatik_netns_uninit();
 	lunatik_state_uninit();
 	/* Hooks that were taken from the kernel may still be running. */

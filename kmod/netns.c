@@ -38,6 +38,8 @@ static int __net_init netns_init(struct net *net)
 		return -ENOMEM;
 	lnet->net = net;
 	mutex_init(&lnet->lock);
+	mutex_init(&lnet->device_lock);
+	INIT_LIST_HEAD(&lnet->device_hooks);
 	xa_init_flags(&lnet->states, XA_FLAGS_ALLOC1);
 	lnet->generation = 1;
 	atomic64_set(&lnet->charged, 0);

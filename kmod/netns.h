@@ -3,6 +3,7 @@
 #define LUNATIK_NETNS_H
 
 #include <linux/hashtable.h>
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/xarray.h>
@@ -25,6 +26,12 @@ struct lunatik_net {
 	u32 next_id;		/* lock */
 	u32 nstates;		/* lock to change */
 	u32 generation;		/* lock; changes with the set of states, never 0 */
+	/*
+	 * Taken under RTNL by who takes a device away, so that RTNL is never taken under
+	 * it. Under it come hooks.lock of states.
+	 */
+	struct mutex device_lock;
+	struct list_head device_hooks;	/* device_lock */
 	atomic64_t charged;	/* bytes of all states and of replies that wait for their readers */
 	DECLARE_HASHTABLE(sessions, LUNATIK_SESSION_BITS);	/* lock */
 };

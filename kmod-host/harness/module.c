@@ -104,13 +104,17 @@ void lunatik_hooks_reap(struct lunatik_state *state)
 {
 }
 
-struct lunatik_hook *lunatik_hook_register(lua_State *L, const struct lunatik_hook_spec *spec)
+u64 lunatik_hook_register(lua_State *L, const struct lunatik_hook_spec *spec)
 {
-	luaL_error(L, "%s: there are no packets here", spec->name);
-	return NULL;
+	return luaL_error(L, "%s: there are no packets here", spec->name);
 }
 
-bool lunatik_hook_unregister(lua_State *L, unsigned int index)
+bool lunatik_hook_unregister(lua_State *L, u64 id)
+{
+	FAIL("nothing was registered");
+}
+
+bool lunatik_hook_is_registered(lua_State *L, u64 id)
 {
 	FAIL("nothing was registered");
 }

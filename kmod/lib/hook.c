@@ -9,18 +9,17 @@
 #define METATABLE	"hook"
 
 struct handle {
-	bool registered;
-	unsigned int index;
-	char name[40];
+	u64 id;		/* the hook's; 0 without one */
+	char name[48];
 };
 
 static int hook_unregister(lua_State *L)
 {
 	struct handle *handle = luaL_checkudata(L, 1, METATABLE);
 
-	if (handle->registered)
-		lunatik_hook_unregister(L, handle->index);
-	handle->registered = false;
+	if (handle->id)
+		lunatik_hook_unregister(L, handle->id);
+	handle->id = 0;
 	return 0;
 }
 
@@ -29,7 +28,8 @@ static int hook_tostring(lua_State *L)
 	const struct handle *handle = luaL_checkudata(L, 1, METATABLE);
 
 	lua_pushfstring(L, "hook (%s%s)", handle->name,
-			handle->registered ? "" : ", unregistered");
+			handle->id && lunatik_hook_is_registered(L, handle->id) ?
+			"" : ", unregistered");
 	return 1;
 }
 
@@ -58,13 +58,12 @@ int lunatik_lib_push_hook(lua_State *L, const struct lunatik_hook_spec *spec)
 
 	/* Before anything is registered, for what follows may fail. */
 	handle = lua_newuserdatauv(L, sizeof(*handle), 0);
-	handle->registered = false;
+	handle->id = 0;
 	strscpy(handle->name, spec->name, sizeof(handle->name));
 	push_metatable(L);
 	lua_setmetatable(L, -2);
 	lua_insert(L, -2);
-	handle->index = lunatik_hook_register(L, spec)->index;
-	handle->registered = true;
+	handle->id = lunatik_hook_register(L, spec);
 	lua_pop(L, 1);
 	return 1;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The library `netfilter`: hooks of the state's namespace. */
 #include <linux/kernel.h>
+#include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_arp.h>
 #include <linux/netfilter_bridge.h>
@@ -26,6 +27,7 @@ static const struct name families[] = {
 #ifdef CONFIG_NETFILTER_FAMILY_BRIDGE
 	{ "bridge",	NFPROTO_BRIDGE },
 #endif
+	{ "netdev",	NFPROTO_NETDEV },
 	{ NULL,		0 },
 };
 
@@ -38,10 +40,26 @@ static const struct name hooks[] = {
 	{ NULL,			0 },
 };
 
+static const struct name inet_hooks[] = {
+	{ "prerouting",		NF_INET_PRE_ROUTING },
+	{ "input",		NF_INET_LOCAL_IN },
+	{ "forward",		NF_INET_FORWARD },
+	{ "output",		NF_INET_LOCAL_OUT },
+	{ "postrouting",	NF_INET_POST_ROUTING },
+	{ "ingress",		NF_INET_INGRESS },
+	{ NULL,			0 },
+};
+
 static const struct name arp_hooks[] = {
 	{ "input",	NF_ARP_IN },
 	{ "output",	NF_ARP_OUT },
 	{ "forward",	NF_ARP_FORWARD },
+	{ NULL,		0 },
+};
+
+static const struct name netdev_hooks[] = {
+	{ "ingress",	NF_NETDEV_INGRESS },
+	{ "egress",	NF_NETDEV_EGRESS },
 	{ NULL,		0 },
 };
 
@@ -65,7 +83,7 @@ static const struct name bridge_priorities[] = {
 	{ NULL,		0 },
 };
 
-static const struct name arp_priorities[] = {
+static const struct name plain_priorities[] = {
 	{ "filter",	0 },
 	{ NULL,		0 },
 };
@@ -106,6 +124,10 @@ static int get_name(lua_State *L, const char *field, const struct name *names, c
 
 static const struct name *hooks_of(u8 family)
 {
+	if (family == NFPROTO_INET)
+		return inet_hooks;
+	if (family == NFPROTO_NETDEV)
+		return netdev_hooks;
 	return family == NFPROTO_ARP ? arp_hooks : hooks;
 }
 
@@ -113,7 +135,7 @@ static const struct name *priorities_of(u8 family)
 {
 	if (family == NFPROTO_BRIDGE)
 		return bridge_priorities;
-	return family == NFPROTO_ARP ? arp_priorities : priorities;
+	return family == NFPROTO_ARP || family == NFPROTO_NETDEV ? plain_priorities : priorities;
 }
 
 /* A name or a number */
@@ -135,7 +157,7 @@ static int get_priority(lua_State *L, u8 family)
 
 static void refuse_others(lua_State *L)
 {
-	static const char *const known[] = { "family", "hook", "priority", "on_error" };
+	static const char *const known[] = { "family", "hook", "dev", "priority", "on_error" };
 	int i;
 
 	lua_pushnil(L);
@@ -159,9 +181,47 @@ static const char *name_of(const struct name *names, int value)
 	return names->name;
 }
 
+static bool is_of_device(u8 family, unsigned int number)
+{
+	return family == NFPROTO_NETDEV ||
+	       (family == NFPROTO_INET && number == NF_INET_INGRESS);
+}
+
+static bool kernel_has(u8 family, unsigned int number)
+{
+	return family == NFPROTO_NETDEV && number == NF_NETDEV_EGRESS ?
+	       IS_ENABLED(CONFIG_NETFILTER_EGRESS) : IS_ENABLED(CONFIG_NETFILTER_INGRESS);
+}
+
+/* Pushes what the hook's device is called, or nil. */
+static const char *get_dev(lua_State *L, const struct lunatik_hook_spec *spec, const char *hook)
+{
+	const char *name;
+	size_t len;
+	int type = lua_getfield(L, 1, "dev");
+
+	if (!is_of_device(spec->family, spec->number)) {
+		if (type != LUA_TNIL)
+			luaL_error(L, "field 'dev': hook '%s' is of no device", hook);
+		return NULL;
+	}
+	if (!kernel_has(spec->family, spec->number))
+		luaL_error(L, "this kernel has no hook '%s' (CONFIG_NETFILTER_%s)", hook,
+			   *hook == 'i' ? "INGRESS" : "EGRESS");
+	if (type == LUA_TNIL)
+		luaL_error(L, "field 'dev' is missing: hook '%s' is of one device", hook);
+	if (type != LUA_TSTRING)
+		luaL_error(L, "field 'dev' must be a name, not a %s", luaL_typename(L, -1));
+	name = lua_tolstring(L, -1, &len);
+	if (!len || len >= ALTIFNAMSIZ || strlen(name) != len)
+		luaL_error(L, "field 'dev' is no name of a device");
+	return name;
+}
+
 static int nf_register(lua_State *L)
 {
 	struct lunatik_hook_spec spec = { .kind = LUNATIK_HOOK_NETFILTER };
+	const char *family, *hook;
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
@@ -170,8 +230,11 @@ static int nf_register(lua_State *L)
 	spec.number = get_name(L, "hook", hooks_of(spec.family), NULL);
 	spec.priority = get_priority(L, spec.family);
 	spec.on_error = get_name(L, "on_error", on_errors, "native");
-	spec.name = lua_pushfstring(L, "%s %s", name_of(families, spec.family),
-				    name_of(hooks_of(spec.family), spec.number));
+	family = name_of(families, spec.family);
+	hook = name_of(hooks_of(spec.family), spec.number);
+	spec.device = get_dev(L, &spec, hook);
+	spec.name = lua_pushfstring(L, spec.device ? "%s %s %s" : "%s %s", family, hook,
+				    spec.device);
 	if (lua_rawgeti(L, 1, 1) != LUA_TFUNCTION)
 		return luaL_error(L, "a function is missing");
 	return lunatik_lib_push_hook(L, &spec);

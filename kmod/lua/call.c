@@ -93,3 +93,8 @@ void lunatik_call_set(lua_State *callbacks, int index, lua_State *L)
 	/* No barrier: a thread's stack is looked at again at the end of each collection. */
 	setobj2s(callbacks, callbacks->stack.p + index, s2v(L->top.p - 1));
 }
+
+void lunatik_call_clear(lua_State *callbacks, int index)
+{
+	setbfvalue(s2v(callbacks->stack.p + index));
+}

@@ -26,4 +26,7 @@ enum lunatik_called lunatik_call(lua_State *L, int index, void *arg, lua_Integer
  */
 void lunatik_call_set(lua_State *callbacks, int index, lua_State *L);
 
+/* Puts false there. Not only for runs. */
+void lunatik_call_clear(lua_State *callbacks, int index);
+
 #endif

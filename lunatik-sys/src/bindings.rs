@@ -148,7 +148,9 @@ impl lunatik_attr {
     pub const LUNATIK_A_VALUE: lunatik_attr = lunatik_attr(53);
     /// u64, packets that got it from the function
     pub const LUNATIK_A_COUNT: lunatik_attr = lunatik_attr(54);
-    pub const __LUNATIK_A_MAX: lunatik_attr = lunatik_attr(55);
+    /// NUL-terminated, what the device is called now, to 15 bytes
+    pub const LUNATIK_A_DEV: lunatik_attr = lunatik_attr(55);
+    pub const __LUNATIK_A_MAX: lunatik_attr = lunatik_attr(56);
 }
 #[repr(transparent)]
 #[derive(Debug, Copy, Clone, Hash, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 #include <net/net_namespace.h>
 
 #define IFNAMSIZ	16
+#define ALTIFNAMSIZ	128
 
 struct net_device {
 	struct net_device *next;

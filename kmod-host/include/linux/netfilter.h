@@ -17,17 +17,27 @@ enum {
 	NF_INET_FORWARD,
 	NF_INET_LOCAL_OUT,
 	NF_INET_POST_ROUTING,
+	NF_INET_INGRESS,
+};
+
+enum {
+	NF_NETDEV_INGRESS,
+	NF_NETDEV_EGRESS,
 };
 
 enum {
 	NFPROTO_INET	= 1,
 	NFPROTO_IPV4	= 2,
 	NFPROTO_ARP	= 3,
+	NFPROTO_NETDEV	= 5,
 	NFPROTO_BRIDGE	= 7,
 	NFPROTO_IPV6	= 10,
 };
 
+struct net_device;
+
 struct nf_hook_ops {
+	struct net_device *dev;
 	u8 pf;
 	unsigned int hooknum;
 	int priority;

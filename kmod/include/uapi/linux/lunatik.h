@@ -113,9 +113,10 @@
  *   CREATED, REPLICAS, TIMERS, [HOOK...]
  *   In a state of replicas the figures are the sums of theirs.
  *
- *   HOOK is a nest: HOOK_KIND, with NETFILTER also FAMILY, HOOK_NUMBER and
- *   PRIORITY; ON_ERROR, CALLS, ERRORS, DEADLINE_KILLS, MISSED, RUN_TIME,
- *   [VERDICT...]. VERDICT is a nest: VALUE, COUNT.
+ *   HOOK is a nest: HOOK_KIND, with NETFILTER also FAMILY, HOOK_NUMBER,
+ *   PRIORITY and, where hooks are of a device, DEV; ON_ERROR, CALLS, ERRORS,
+ *   DEADLINE_KILLS, MISSED, RUN_TIME, [VERDICT...]. VERDICT is a nest: VALUE,
+ *   COUNT.
  *
  * Values: RESULT and ARG
  *   Each RESULT or ARG attribute is a nest with exactly one attribute of enum
@@ -244,6 +245,7 @@ enum lunatik_attr {
 	LUNATIK_A_VERDICT,		/* nest: VALUE, COUNT; may be repeated */
 	LUNATIK_A_VALUE,		/* u32, a verdict as the kernel numbers it: NF_, XDP_ or TC_ACT_ */
 	LUNATIK_A_COUNT,		/* u64, packets that got it from the function */
+	LUNATIK_A_DEV,		/* NUL-terminated, what the device is called now, to 15 bytes */
 
 	__LUNATIK_A_MAX
 };
