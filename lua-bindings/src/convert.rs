@@ -130,13 +130,14 @@ fn hook(lua: &Lua, hook: &Hook) -> mlua::Result<Table> {
     table.raw_set("kind", hook.kind.to_string())?;
     if let HookKind::Netfilter {
         family,
-        hook,
+        hook: place,
         priority,
     } = hook.kind
     {
         table.raw_set("family", family.to_string())?;
-        table.raw_set("hook", hook.to_string())?;
+        table.raw_set("hook", place.to_string())?;
         table.raw_set("priority", priority)?;
+        table.raw_set("dev", hook.dev.as_deref())?;
     }
     table.raw_set("on_error", hook.on_error.to_string())?;
     table.raw_set("calls", hook.calls)?;

@@ -23,6 +23,9 @@ use crate::{
 pub struct Hook {
     /// What it is bound to.
     pub kind: HookKind,
+    /// The device whose packets it is called for, by the name that it has now; `None`
+    /// for a hook that is not of one device.
+    pub dev: Option<String>,
     /// What becomes of a packet that the function gave no verdict for, because it
     /// failed or could not be called.
     pub on_error: OnError,
@@ -126,6 +129,7 @@ impl Hook {
             ?family: LUNATIK_A_FAMILY = u32;
             ?hook: LUNATIK_A_HOOK_NUMBER = u32;
             ?priority: LUNATIK_A_PRIORITY = i32;
+            ?dev: LUNATIK_A_DEV = string;
             *verdicts: LUNATIK_A_VERDICT = verdict;
         }
         let kind = match lunatik_hook_kind(kind) {
@@ -145,6 +149,7 @@ impl Hook {
         let verdicts = verdicts.into_iter();
         Ok(Self {
             kind,
+            dev,
             on_error: on_error.into(),
             calls,
             errors,
@@ -197,6 +202,9 @@ mod json {
             {
                 map.serialize_entry("family", &family)?;
                 map.serialize_entry("hook", &hook)?;
+                if let Some(dev) = &self.dev {
+                    map.serialize_entry("dev", dev)?;
+                }
                 map.serialize_entry("priority", &priority)?;
             }
             map.serialize_entry("on_error", &self.on_error)?;
@@ -281,6 +289,7 @@ mod tests {
                     hook: NetfilterHook::Input,
                     priority: -150,
                 },
+                dev: None,
                 on_error: OnError::Native,
                 calls: 100,
                 errors: 3,
@@ -299,6 +308,27 @@ mod tests {
         assert_eq!(
             hooks[2].verdicts,
             [(Verdict::Unspec, 1), (Verdict::Shot, 96)]
+        );
+    }
+
+    #[test]
+    fn hooks_of_a_device_tell_its_name() {
+        let mut ingress = netfilter(1, 5, 0);
+        ingress.push(attr(A::LUNATIK_A_DEV, b"veth0\0"));
+        let hook = read(&[ingress]).expect("complete").remove(0);
+        assert_eq!(
+            hook.kind,
+            HookKind::Netfilter {
+                family: NetfilterFamily::Inet,
+                hook: NetfilterHook::Ingress,
+                priority: 0,
+            }
+        );
+        assert_eq!(hook.dev.as_deref(), Some("veth0"));
+        #[cfg(feature = "serde")]
+        assert_eq!(
+            serde_json::to_value(&hook).expect("serializes")["dev"],
+            "veth0"
         );
     }
 

@@ -15,6 +15,8 @@ pub enum NetfilterFamily {
     Ipv4,
     /// ARP.
     Arp,
+    /// All that a device receives or sends.
+    Netdev,
     /// Frames that a bridge forwards.
     Bridge,
     /// IPv6.
@@ -27,6 +29,7 @@ names! { NetfilterFamily {
     Inet => "inet",
     Ipv4 => "ipv4",
     Arp => "arp",
+    Netdev => "netdev",
     Bridge => "bridge",
     Ipv6 => "ipv6",
 } }
@@ -37,6 +40,7 @@ impl From<u32> for NetfilterFamily {
             libc::NFPROTO_INET => Self::Inet,
             libc::NFPROTO_IPV4 => Self::Ipv4,
             libc::NFPROTO_ARP => Self::Arp,
+            libc::NFPROTO_NETDEV => Self::Netdev,
             libc::NFPROTO_BRIDGE => Self::Bridge,
             libc::NFPROTO_IPV6 => Self::Ipv6,
             _ => Self::Unknown(number),
@@ -60,6 +64,8 @@ pub enum NetfilterHook {
     Postrouting,
     /// When a device has received it.
     Ingress,
+    /// When a device is about to send it.
+    Egress,
     /// A place that this library does not know, by its number in the family.
     Unknown(u32),
 }
@@ -71,6 +77,7 @@ names! { NetfilterHook {
     Output => "output",
     Postrouting => "postrouting",
     Ingress => "ingress",
+    Egress => "egress",
 } }
 
 /// `NF_ARP_IN` and those after it.
@@ -90,12 +97,16 @@ const INET: [NetfilterHook; 6] = [
     NetfilterHook::Ingress,
 ];
 
+/// `NF_NETDEV_INGRESS` and the one after it.
+const NETDEV: [NetfilterHook; 2] = [NetfilterHook::Ingress, NetfilterHook::Egress];
+
 impl NetfilterHook {
     /// The hook of that number in `family`.
     pub(crate) fn new(family: NetfilterFamily, number: u32) -> Self {
         let hooks = match family {
             NetfilterFamily::Arp => &ARP[..],
             NetfilterFamily::Inet => &INET,
+            NetfilterFamily::Netdev => &NETDEV,
             NetfilterFamily::Ipv4 | NetfilterFamily::Ipv6 | NetfilterFamily::Bridge => &INET[..5],
             NetfilterFamily::Unknown(_) => &[],
         };
@@ -123,10 +134,13 @@ mod tests {
         assert_eq!(shown(libc::NFPROTO_ARP, 0), "arp input");
         assert_eq!(shown(libc::NFPROTO_ARP, 1), "arp output");
         assert_eq!(shown(libc::NFPROTO_ARP, 2), "arp forward");
+        assert_eq!(shown(libc::NFPROTO_NETDEV, 0), "netdev ingress");
+        assert_eq!(shown(libc::NFPROTO_NETDEV, 1), "netdev egress");
         for (family, hook, expected) in [
             (libc::NFPROTO_IPV4, 5, "ipv4 5"),
             (libc::NFPROTO_ARP, 3, "arp 3"),
-            (libc::NFPROTO_NETDEV, 0, "5 0"),
+            (libc::NFPROTO_NETDEV, 2, "netdev 2"),
+            (libc::NFPROTO_DECNET, 0, "12 0"),
             (-1, u32::MAX, "4294967295 4294967295"),
         ] {
             assert_eq!(shown(family, hook), expected);

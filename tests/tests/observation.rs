@@ -106,11 +106,11 @@ fn figures_of_a_hook() {
     let cells: Vec<Vec<_>> = rows.map(|row| row.split_whitespace().collect()).collect();
     assert_eq!(cells.len(), 2, "{shown:?}");
     assert_eq!(
-        cells[0][..8],
-        ["ipv4", "output", "-150", "native", "10", "2", "0", "0"]
+        cells[0][..9],
+        ["ipv4", "output", "-", "-150", "native", "10", "2", "0", "0"]
     );
-    assert_eq!(cells[1][..4], ["ipv4", "forward", "7", "drop"]);
-    assert_eq!(cells[1][9..], ["-", "-"]);
+    assert_eq!(cells[1][..5], ["ipv4", "forward", "-", "7", "drop"]);
+    assert_eq!(cells[1][10..], ["-", "-"]);
 
     let output = netns.lua(
         "local s = assert(require 'lunatik'.getstate 'a')

@@ -325,7 +325,7 @@ fn attributes_that_have_no_place_are_refused() {
         A::LUNATIK_A_RESULT.as_u16(),
         A::LUNATIK_A_MAX_TIMEOUT.as_u16(),
         A::LUNATIK_A_HOOK.as_u16(),
-        A::LUNATIK_A_COUNT.as_u16(),
+        A::LUNATIK_A_DEV.as_u16(),
         A::__LUNATIK_A_MAX.as_u16(),
         1000,
         0x3fff,

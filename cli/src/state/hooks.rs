@@ -8,13 +8,13 @@ use lunatik::{Hook, HookKind, Verdict};
 
 use crate::units;
 
-const HEADER: [&str; 11] = [
-    "FAMILY", "HOOK", "PRIORITY", "ON-ERROR", "CALLS", "ERRORS", "KILLS", "MISSED", "TIME", "MEAN",
-    "VERDICTS",
+const HEADER: [&str; 12] = [
+    "FAMILY", "HOOK", "DEV", "PRIORITY", "ON-ERROR", "CALLS", "ERRORS", "KILLS", "MISSED", "TIME",
+    "MEAN", "VERDICTS",
 ];
 
 /// The columns that hold numbers.
-const NUMBERS: [usize; 7] = [2, 4, 5, 6, 7, 8, 9];
+const NUMBERS: [usize; 7] = [3, 5, 6, 7, 8, 9, 10];
 
 /// In place of what a hook has not.
 const NONE: &str = "-";
@@ -25,6 +25,7 @@ pub(crate) fn table(hooks: &[Hook]) -> String {
         [
             family,
             place,
+            hook.dev.clone().unwrap_or_else(|| NONE.to_owned()),
             priority,
             hook.on_error.to_string(),
             hook.calls.to_string(),
@@ -88,9 +89,11 @@ mod tests {
 
     use super::*;
 
-    fn row(kind: HookKind, rest: [&str; 8]) -> [String; HEADER.len()] {
+    fn row(kind: HookKind, dev: &str, rest: [&str; 8]) -> [String; HEADER.len()] {
         let rest = rest.map(str::to_owned);
-        let mut cells = bound(kind).into_iter().chain(rest);
+        let [family, place, priority] = bound(kind);
+        let start = [family, place, dev.to_owned(), priority];
+        let mut cells = start.into_iter().chain(rest);
         std::array::from_fn(|_| cells.next().expect("a cell"))
     }
 
@@ -101,25 +104,42 @@ mod tests {
             hook: NetfilterHook::Input,
             priority: -150,
         };
+        let ingress = HookKind::Netfilter {
+            family: NetfilterFamily::Inet,
+            hook: NetfilterHook::Ingress,
+            priority: 0,
+        };
         let counts = verdicts(&[(Verdict::Accept, 1200), (Verdict::Drop, 31)]);
         let rows = [
             row(
                 input,
+                NONE,
                 ["native", "1234", "3", "2", "0", "1.2ms", "980ns", &counts],
             ),
-            row(HookKind::Xdp, ["drop", "0", "0", "0", "7", "0s", "-", "-"]),
+            row(
+                ingress,
+                "veth0",
+                ["drop", "0", "0", "0", "0", "0s", "-", "-"],
+            ),
+            row(
+                HookKind::Xdp,
+                NONE,
+                ["drop", "0", "0", "0", "7", "0s", "-", "-"],
+            ),
             row(
                 HookKind::Tc,
+                NONE,
                 ["native", "1", "0", "0", "0", "2µs", "2µs", "shot 1"],
             ),
         ];
         assert_eq!(
             render(rows.into_iter()),
             "\
-FAMILY  HOOK   PRIORITY  ON-ERROR  CALLS  ERRORS  KILLS  MISSED   TIME   MEAN  VERDICTS
-ipv4    input      -150  native     1234       3      2       0  1.2ms  980ns  accept 1200, drop 31
-xdp     -             -  drop          0       0      0       7     0s      -  -
-tc      -             -  native        1       0      0       0    2µs    2µs  shot 1"
+FAMILY  HOOK     DEV    PRIORITY  ON-ERROR  CALLS  ERRORS  KILLS  MISSED   TIME   MEAN  VERDICTS
+ipv4    input    -          -150  native     1234       3      2       0  1.2ms  980ns  accept 1200, drop 31
+inet    ingress  veth0         0  drop          0       0      0       0     0s      -  -
+xdp     -        -             -  drop          0       0      0       7     0s      -  -
+tc      -        -             -  native        1       0      0       0    2µs    2µs  shot 1"
         );
     }
 

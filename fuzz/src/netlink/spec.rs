@@ -192,6 +192,7 @@ const HOOK: &[lunatik_attr] = &[
     A::LUNATIK_A_FAMILY,
     A::LUNATIK_A_HOOK_NUMBER,
     A::LUNATIK_A_PRIORITY,
+    A::LUNATIK_A_DEV,
     A::LUNATIK_A_ON_ERROR,
     A::LUNATIK_A_CALLS,
     A::LUNATIK_A_ERRORS,
@@ -246,6 +247,7 @@ pub(super) fn form(kind: u16) -> Option<Form> {
         A::LUNATIK_A_STATE_NAME => Form::Text(LUNATIK_STATE_NAME_MAX as usize),
         A::LUNATIK_A_CHUNK_NAME => Form::Text(LUNATIK_CHUNK_NAME_MAX as usize),
         A::LUNATIK_A_VERSION | A::LUNATIK_A_LUA_VERSION => Form::Text(255),
+        A::LUNATIK_A_DEV => Form::Text(15),
         A::LUNATIK_A_CODE
         | A::LUNATIK_A_ERROR
         | A::LUNATIK_A_TRACEBACK
