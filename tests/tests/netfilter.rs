@@ -739,11 +739,19 @@ type Change = (&'static str, fn(&[u8]) -> Vec<u8>);
 fn written_datagrams_arrive() {
     let network = Network::router();
     let places = [
-        (&network.client.netns, "output"),
-        (network.middle(), "prerouting"),
-        (network.middle(), "forward"),
-        (network.middle(), "postrouting"),
-        (&network.server.netns, "input"),
+        (&network.client.netns, "family = 'inet', hook = 'output'"),
+        (
+            &network.client.netns,
+            "family = 'netdev', hook = 'egress', dev = 'eth0'",
+        ),
+        (
+            network.middle(),
+            "family = 'inet', hook = 'ingress', dev = 'left'",
+        ),
+        (network.middle(), "family = 'inet', hook = 'prerouting'"),
+        (network.middle(), "family = 'inet', hook = 'forward'"),
+        (network.middle(), "family = 'inet', hook = 'postrouting'"),
+        (&network.server.netns, "family = 'inet', hook = 'input'"),
     ];
     // p is where the data begins.
     let changes: [Change; 9] = [
@@ -781,7 +789,7 @@ fn written_datagrams_arrive() {
                     &state,
                     &format!(
                         "local nf = require 'netfilter'
-                         nf.register{{family = 'inet', hook = '{hook}', on_error = 'drop', function(pkt)
+                         nf.register{{{hook}, on_error = 'drop', function(pkt)
                            local off = pkt:transport_offset()
                            local version = pkt:u8(0) >> 4
                            if pkt:u8(version == 4 and 9 or 6) ~= 17 or pkt:u16(off + 2) ~= 4000 then

@@ -33,11 +33,17 @@ impl Drop for Over<'_> {
 }
 
 const LOOK: &str = "local nf = require 'netfilter'
+    local function look(pkt)
+      n = (n or 0) + pkt:u8(0) + #pkt
+      if pkt:u16(2) == 0 then return nf.ACCEPT end
+    end
     for _, hook in ipairs {'prerouting', 'input', 'forward', 'output', 'postrouting'} do
-      nf.register{family = 'inet', hook = hook, function(pkt)
-        n = (n or 0) + pkt:u8(0) + #pkt
-        if pkt:u16(2) == 0 then return nf.ACCEPT end
-      end}
+      nf.register{family = 'inet', hook = hook, look}
+    end
+    for dev in pairs(require 'linux'.interfaces()) do
+      for _, hook in ipairs {'ingress', 'egress'} do
+        nf.register{family = 'netdev', hook = hook, dev = dev, look}
+      end
     end
     require 'lunatik'.every(1, function() n = 0 end)";
 
