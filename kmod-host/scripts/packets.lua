@@ -71,6 +71,8 @@ assert(t.mss == 1460 and t.sack_permitted and t.tsval == 1 and t.tsecr == 2 and 
 -- writing
 eth.src, eth.dst, eth.type = "0a:0b:0c:0d:0e:0f", "ff:ff:ff:ff:ff:ff", 0x806
 assert(b:string(0, 14) == "\xff\xff\xff\xff\xff\xff\x0a\x0b\x0c\x0d\x0e\x0f\8\6")
+eth.saddr, eth.daddr = "\1\2\3\4\5\6", packet.pton "0a:0b:0c:0d:0e:0f"
+assert(eth.src == "01:02:03:04:05:06" and eth.dst == "0a:0b:0c:0d:0e:0f" and eth.type == 0x806)
 local ip = packet.ipv4(b, 14)
 ip.ttl, ip.src, ip.daddr, ip.dscp, ip.ecn, ip.df, ip.mf, ip.id = 3, "1.2.3.4", 0x05060708, 0, 2, false, true, 9
 assert(ip.ttl == 3 and ip.src == "1.2.3.4" and ip.dst == "5.6.7.8" and ip.tos == 2 and not ip.df and ip.mf and ip.id == 9 and b:u16(20) == 0x2000)
@@ -82,11 +84,15 @@ fails("ipv4 has no field 'version' that can be set", function() ip.version = 6 e
 fails("65536 does not fit into 16 bits", function() t.dport = 65536 end)
 fails("not an IPv4 address: 1.2.3.256", function() ip.src = "1.2.3.256" end)
 -- It is the caller who is wrong.
-for _, f in ipairs{function() return t.dprot end, function() ip.src = "x" end, function() eth.src = "x" end, function() t.dprot = 1 end} do
+for _, f in ipairs{function() return t.dprot end, function() ip.src = "x" end, function() eth.src = "x" end, function() eth.saddr = "x" end, function() t.dprot = 1 end} do
   assert(not select(2, pcall(f)):find "^packet")
 end
 fails("not an IPv4 address: ::1", function() ip.src = "::1" end)
 fails("not a MAC address: ::1", function() eth.src = "::1" end)
+for _, wrong in ipairs{"12345", "1234567", 0x0a0b0c0d0e0f, false} do
+  fails("a MAC address is 6 bytes", function() eth.saddr = wrong end)
+  fails("a MAC address is 6 bytes", function() eth.daddr = wrong end)
+end
 fails("tcp has no field", function() return t[{}] end)
 
 -- tags
@@ -119,7 +125,13 @@ local u = packet.udp(ip.buffer, ip.payload)
 assert(u.sport == 53 and u.dport == 12345 and u.length == 10 and u.checksum == 0 and u.payload == 48 and u.payload_length == 2)
 ip.src, ip.dst, ip.tos, ip.ttl = "::2", "fe80::3", 0x3c, 1
 assert(ip.src == "::2" and ip.dst == "fe80::3" and ip.tos == 0x3c and ip.flow == 0x12345 and ip.version == 6 and ip.ttl == 1)
+ip.saddr, ip.daddr = packet.pton "fd00::1", ip.saddr
+assert(ip.src == "fd00::1" and ip.dst == "::2" and ip.tos == 0x3c and ip.protocol == 17 and packet.udp(ip.buffer, ip.payload).sport == 53)
 fails("not an IPv6 address: 1.2.3.4", function() ip.src = "1.2.3.4" end)
+for _, wrong in ipairs{packet.pton "1.2.3.4", ("x"):rep(15), ("x"):rep(17), "::1", {}} do
+  fails("an IPv6 address is 16 bytes", function() ip.saddr = wrong end)
+  fails("an IPv6 address is 16 bytes", function() ip.daddr = wrong end)
+end
 fails("that can be set", function() ip.protocol = 6 end)
 local hop, routing, destination = "\60\0\1\4\0\0\0\0", "\44\1" .. ("\0"):rep(14), "\43\0\1\4\0\0\0\0"
 local authentication = "\17\4" .. ("\0"):rep(22)

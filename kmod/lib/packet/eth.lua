@@ -12,6 +12,11 @@ local function mac(text)
   return bytes
 end
 
+local function whole(bytes)
+  if type(bytes) ~= "string" or #bytes ~= 6 then error("a MAC address is 6 bytes", 3) end
+  return bytes
+end
+
 -- The VLAN in the tag at this offset, if there is one.
 local function vlan(b, at)
   if tags[b:u16(at)] then return b:u16(at + 2) & 0xfff end
@@ -42,6 +47,8 @@ return require "packet.header"("eth", {
   },
 
   set = {
+    daddr = function(b, off, _, bytes) b:setstring(off, whole(bytes)) end,
+    saddr = function(b, off, _, bytes) b:setstring(off + 6, whole(bytes)) end,
     dst = function(b, off, _, text) b:setstring(off, mac(text)) end,
     src = function(b, off, _, text) b:setstring(off + 6, mac(text)) end,
     type = function(b, _, header, value) b:setu16(header.payload - 2, value) end,

@@ -38,6 +38,11 @@ local function ipv6(text)
   return bytes
 end
 
+local function whole(bytes)
+  if type(bytes) ~= "string" or #bytes ~= 16 then error("an IPv6 address is 16 bytes", 3) end
+  return bytes
+end
+
 return require "packet.header"("ipv6", {
   start = require "packet.locate".network,
 
@@ -76,6 +81,8 @@ return require "packet.header"("ipv6", {
   },
 
   set = {
+    saddr = function(b, off, _, bytes) b:setstring(off + 8, whole(bytes)) end,
+    daddr = function(b, off, _, bytes) b:setstring(off + 24, whole(bytes)) end,
     src = function(b, off, _, text) b:setstring(off + 8, ipv6(text)) end,
     dst = function(b, off, _, text) b:setstring(off + 24, ipv6(text)) end,
     tos = function(b, off, _, value) b:setu16(off, b:u16(off) & 0xf00f | (value & 255) << 4) end,
