@@ -115,8 +115,8 @@ pub(crate) fn description(lua: &Lua, description: &Description) -> mlua::Result<
     Ok(table)
 }
 
-/// A sequence of what the kernel tells about hooks, by the names that
-/// `lunatikctl -j show` has.
+/// A sequence of what the kernel tells about hooks: what was registered by the names
+/// that scripts register it with, figures by those of descriptions.
 pub(crate) fn hooks(lua: &Lua, hooks: &[Hook]) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(hooks.len(), 0)?;
     for one in hooks {
@@ -142,10 +142,9 @@ fn hook(lua: &Lua, hook: &Hook) -> mlua::Result<Table> {
     table.raw_set("on_error", hook.on_error.to_string())?;
     table.raw_set("calls", hook.calls)?;
     table.raw_set("errors", hook.errors)?;
-    table.raw_set("deadline_kills", hook.deadline_kills)?;
+    table.raw_set("deadlinekills", hook.deadline_kills)?;
     table.raw_set("missed", hook.missed)?;
-    let run_time = hook.run_time.as_nanos();
-    table.raw_set("run_time_ns", i64::try_from(run_time).unwrap_or(i64::MAX))?;
+    table.raw_set("runtime", seconds(hook.run_time))?;
     let verdicts = lua.create_table()?;
     for (verdict, count) in &hook.verdicts {
         verdicts.raw_set(verdict.to_string(), *count)?;

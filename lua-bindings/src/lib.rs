@@ -43,7 +43,7 @@
 //! | `s:getfd()` | the descriptor to poll for `receive`, `nil` when not subscribed |
 //! | `s:log([first])` | a sequence of `{sequence=, time=, text=}` from line `first` on, and how many lines the log keeps no longer |
 //! | `s:describe()` | `name id maxalloc curralloc peakalloc context ephemeral percpu replicas timeout references subscribers runs errors deadlinekills runtime created timers hooks` |
-//! | `s:hooks()` | a sequence of tables with the names that `lunatikctl -j show` has: `kind on_error calls errors deadline_kills missed run_time_ns`, `verdicts`, which are counts by the verdicts' names, and where `kind` is `"netfilter"` also `family hook priority`, and `dev` in a hook of one device |
+//! | `s:hooks()` | a sequence of tables: `kind`, which is `"netfilter"`, `"xdp"` or `"tc"`; of `"netfilter"` what the script registered, `family hook priority`, and `dev` where the hook is of a device; `on_error`; `calls errors deadlinekills missed runtime`; and `verdicts`, which are counts by the verdicts' names |
 //! | `s:put()` | `true`; drops the reference, as garbage collection and `<close>` do |
 //! | `s:close([force])` | `true`; closes the state, with `force` whoever holds references |
 //! | `s.name`, `s.id`, `s.maxalloc`, `s.context`, `s.percpu`, `s.replicas`, `s.curralloc` | what they say; `curralloc` asks the kernel |

@@ -116,9 +116,11 @@ fn figures_of_a_hook() {
         "local s = assert(require 'lunatik'.getstate 'a')
          for _, h in ipairs(s:hooks()) do
            print(h.kind, h.family, h.hook, h.priority, h.on_error, h.calls, h.errors,
-             h.deadline_kills, h.missed, h.run_time_ns > 0, h.verdicts.accept, h.verdicts.drop)
+             h.deadlinekills, h.missed, h.runtime > 0, h.verdicts.accept, h.verdicts.drop)
          end
-         assert(#s:describe().hooks == 2)",
+         local described = s:describe()
+         assert(#described.hooks == 2 and described.runtime >= described.hooks[1].runtime)
+         assert(s:hooks()[1].runtime > 0.009 and s:hooks()[1].runtime < 10)",
     );
     assert_eq!(
         output.success(),
