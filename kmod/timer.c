@@ -292,20 +292,6 @@ static const luaL_Reg methods[] = {
 	{ NULL,		NULL },
 };
 
-static void push_metatable(lua_State *L)
-{
-	if (!luaL_newmetatable(L, METATABLE))
-		return;
-	luaL_newlib(L, methods);
-	lua_setfield(L, -2, "__index");
-	lua_pushcfunction(L, timer_tostring);
-	lua_setfield(L, -2, "__tostring");
-	lua_pushcfunction(L, timer_cancel);
-	lua_setfield(L, -2, "__close");
-	lua_pushliteral(L, METATABLE);
-	lua_setfield(L, -2, "__metatable");
-}
-
 void lunatik_timer_push(lua_State *L, u64 ms, bool again)
 {
 	struct lunatik_replica *replica = lunatik_replica_of(L);
@@ -326,8 +312,7 @@ void lunatik_timer_push(lua_State *L, u64 ms, bool again)
 	timer->interval = again ? ms * NSEC_PER_MSEC : 0;
 	timer->armed = false;
 	timer->late = false;
-	push_metatable(L);
-	lua_setmetatable(L, -2);
+	lunatik_lib_set_handle(L, METATABLE, methods, timer_tostring, timer_cancel);
 	lua_insert(L, -2);
 	lua_setiuservalue(L, -2, 1);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUNATIK_RIDX_TIMERS);

@@ -38,20 +38,6 @@ static const luaL_Reg methods[] = {
 	{ NULL,		NULL },
 };
 
-static void push_metatable(lua_State *L)
-{
-	if (!luaL_newmetatable(L, METATABLE))
-		return;
-	luaL_newlib(L, methods);
-	lua_setfield(L, -2, "__index");
-	lua_pushcfunction(L, hook_tostring);
-	lua_setfield(L, -2, "__tostring");
-	lua_pushcfunction(L, hook_unregister);
-	lua_setfield(L, -2, "__close");
-	lua_pushliteral(L, METATABLE);
-	lua_setfield(L, -2, "__metatable");
-}
-
 int lunatik_lib_push_hook(lua_State *L, const struct lunatik_hook_spec *spec)
 {
 	struct handle *handle;
@@ -60,8 +46,7 @@ int lunatik_lib_push_hook(lua_State *L, const struct lunatik_hook_spec *spec)
 	handle = lua_newuserdatauv(L, sizeof(*handle), 0);
 	handle->id = 0;
 	strscpy(handle->name, spec->name, sizeof(handle->name));
-	push_metatable(L);
-	lua_setmetatable(L, -2);
+	lunatik_lib_set_handle(L, METATABLE, methods, hook_tostring, hook_unregister);
 	lua_insert(L, -2);
 	handle->id = lunatik_hook_register(L, spec);
 	lua_pop(L, 1);

@@ -50,6 +50,13 @@ int lunatik_lib_open_address(lua_State *L);
  */
 bool lunatik_lib_push_script(lua_State *L, const char *name);
 
+/*
+ * Makes the userdata on top of the stack a handle of that type, for luaL_checkudata(): close
+ * is called at the end of a variable that is <close>. Raises memory errors.
+ */
+void lunatik_lib_set_handle(lua_State *L, const char *name, const luaL_Reg *methods,
+			    lua_CFunction tostring, lua_CFunction close);
+
 /* Registers the function on top of the stack and pushes a handle instead. Raises errors. */
 int lunatik_lib_push_hook(lua_State *L, const struct lunatik_hook_spec *spec);
 

@@ -4,9 +4,13 @@
 use std::collections::HashMap;
 
 use comfy_table::{CellAlignment, Table, presets};
-use lunatik::{Context, Session};
+use lunatik::Session;
+use serde::Serialize;
 
-use crate::failure::{About as _, Failure, Result, Status};
+use crate::{
+    context::Context,
+    failure::{About as _, Failure, Result, Status},
+};
 
 pub(crate) mod tc;
 pub(crate) mod xdp;
@@ -32,7 +36,7 @@ fn id(session: &Session, name: &str) -> Result<u32> {
 /// The same of one that is to be attached.
 fn id_for_packets(session: &Session, name: &str) -> Result<u32> {
     let state = session.state(name).description().about(name)?;
-    if state.context == Context::Process {
+    if state.context == lunatik::Context::Process {
         let message = "the state is of the context process; packets are for those that were made \
                        with --context softirq";
         return Err(Failure::new(Status::Failure, "EINVAL", message).about(name));
@@ -40,10 +44,63 @@ fn id_for_packets(session: &Session, name: &str) -> Result<u32> {
     Ok(state.id)
 }
 
-/// The states of the namespace by number.
-fn names(session: &Session) -> Result<HashMap<u32, String>> {
+/// A state on a device.
+trait Attached: Serialize {
+    fn target(&self) -> lunatik_bpf::Target;
+    /// The id of the eBPF program.
+    fn program(&self) -> u32;
+}
+
+#[derive(Serialize)]
+struct Row<'a, A> {
+    #[serde(flatten)]
+    attachment: &'a A,
+    /// The state's, unless it is gone.
+    name: Option<&'a String>,
+}
+
+/// Prints what is attached in the namespace. In its table the columns of `header`, whose
+/// cells `cells` gives, come first; those in `numbers` hold numbers.
+fn list<A: Attached + Send, const N: usize>(
+    context: &mut Context,
+    find: fn() -> lunatik_bpf::Result<Vec<A>>,
+    header: [&str; N],
+    numbers: &[usize],
+    cells: fn(&A) -> [String; N],
+) -> Result<()> {
+    let session = context.session()?;
+    let attachments = session.within(find)??;
     let states = session.states()?.into_iter();
-    Ok(states.map(|state| (state.id, state.name)).collect())
+    let names: HashMap<_, _> = states.map(|state| (state.id, state.name)).collect();
+    let rows: Vec<_> = attachments
+        .iter()
+        .map(|attachment| Row {
+            attachment,
+            name: names.get(&attachment.target().state),
+        })
+        .collect();
+    context.out.print(&rows, |out| {
+        let header = header.into_iter().chain(["STATE", "ID", "PROG", "ARG"]);
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(header);
+        table.add_rows(rows.iter().map(|Row { attachment, name }| {
+            let target = attachment.target();
+            cells(attachment).into_iter().chain([
+                name.map_or(GONE, String::as_str).to_owned(),
+                target.state.to_string(),
+                attachment.program().to_string(),
+                target.arg.to_string(),
+            ])
+        }));
+        for (at, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            // The state's name is the one after `header` that is none.
+            if at > N || numbers.contains(&at) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        writeln!(out, "{}", table.trim_fmt())
+    })
 }
 
 /// An integer for the state's function, as Lua reads it: in hexadecimal it wraps around.
@@ -54,20 +111,6 @@ fn argument(text: &str) -> std::result::Result<i64, String> {
         None => text.parse(),
     };
     parsed.map_err(|_| "an integer of 64 bits is like 5, -1 or 0xff".to_owned())
-}
-
-/// A table; the columns `numbers` hold numbers.
-fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, numbers: &[usize]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    table.add_rows(rows);
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if numbers.contains(&at) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use std::io::{self, Write};
-
 use lunatik_bpf::tc::{self, Attachment};
-use serde::Serialize;
 
-use super::{GONE, argument, id, id_for_packets, names, on_device, table};
+use super::{Attached, argument, id, id_for_packets, list, on_device};
 use crate::{context::Context, failure::Result};
 
 /// Put a state on what enters or leaves a device, by TC
@@ -131,43 +128,31 @@ impl Detach {
     }
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(flatten)]
-    attachment: &'a Attachment,
-    /// The state's, unless it is gone.
-    name: Option<&'a String>,
+impl Attached for Attachment {
+    fn target(&self) -> lunatik_bpf::Target {
+        self.target
+    }
+
+    fn program(&self) -> u32 {
+        self.program
+    }
 }
 
 impl List {
     #[expect(clippy::unused_self, reason = "commands are run alike")]
     fn run(self, context: &mut Context) -> Result<()> {
-        let session = context.session()?;
-        let attachments = session.within(tc::list)??;
-        let names = names(&session)?;
-        let rows: Vec<_> = attachments
-            .iter()
-            .map(|attachment| Row {
-                attachment,
-                name: names.get(&attachment.target.state),
-            })
-            .collect();
-        context.out.print(&rows, |out| write(out, &rows))
+        list(
+            context,
+            tc::list,
+            ["DEVICE", "DIRECTION", "PRIO"],
+            &[2],
+            |attachment| {
+                [
+                    attachment.device.clone(),
+                    format!("{:?}", attachment.direction).to_lowercase(),
+                    attachment.priority.to_string(),
+                ]
+            },
+        )
     }
-}
-
-fn write(out: &mut dyn Write, rows: &[Row<'_>]) -> io::Result<()> {
-    let rows = rows.iter().map(|Row { attachment, name }| {
-        [
-            attachment.device.clone(),
-            format!("{:?}", attachment.direction).to_lowercase(),
-            attachment.priority.to_string(),
-            name.map_or(GONE, String::as_str).to_owned(),
-            attachment.target.state.to_string(),
-            attachment.program.to_string(),
-            attachment.target.arg.to_string(),
-        ]
-    });
-    let header = ["DEVICE", "DIRECTION", "PRIO", "STATE", "ID", "PROG", "ARG"];
-    writeln!(out, "{}", table(header, rows.collect(), &[2, 4, 5, 6]))
 }
