@@ -56,10 +56,11 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 {
 	lua_State *L = replica->callbacks;
 	enum lunatik_called called;
+	unsigned long token;
 	lua_Integer result;
 	int status;
 
-	packet->token = ++replica->packets;
+	token = ++replica->token;
 	replica->packet = packet;
 	replica->run = &replica->callback;
 	lunatik_deadline_enter_atomic(&replica->deadline, L, hook->state->timeout_ticks,
@@ -69,7 +70,7 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 		result = -EBUSY;
 		goto out;
 	}
-	called = lunatik_call(L, LUNATIK_CALLBACK_HOOKS + hook->index, (void *)packet->token, &result,
+	called = lunatik_call(L, LUNATIK_CALLBACK_HOOKS + hook->index, (void *)token, &result,
 			      &status);
 	if (called == LUNATIK_CALLED_NIL)
 		result = lunatik_hook_native(kind);
@@ -87,7 +88,7 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 out:
 	lunatik_deadline_leave_atomic(&replica->deadline);
 	replica->run = NULL;
-	replica->packet = NULL;
+	replica->token++;
 	return result;
 }
 
