@@ -4,6 +4,7 @@
 #define LUNATIK_HOOK_RUN_H
 
 #include <linux/bottom_half.h>
+#include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/preempt.h>
 #include <linux/smp.h>
@@ -57,8 +58,8 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 	lua_State *L = replica->callbacks;
 	enum lunatik_called called;
 	unsigned long token;
-	lua_Integer result;
-	int status;
+	lua_Integer result LUNATIK_UNINITIALIZED;
+	int status LUNATIK_UNINITIALIZED;
 
 	token = ++replica->token;
 	replica->packet = packet;
@@ -113,6 +114,9 @@ static __always_inline long lunatik_hook_run(struct lunatik_hook *hook,
 	index = state->nreplicas > 1 ? smp_processor_id() : 0;
 	replica = &state->replicas[index];
 	slot = &hook->slots[index];
+	/* Lest the compiler reckons them anew for each use. */
+	OPTIMIZER_HIDE_VAR(replica);
+	OPTIMIZER_HIDE_VAR(slot);
 	/*
 	 * A script that sent the packet, by whatever way, holds a replica's lock, maybe
 	 * this one: to wait for another could wait for ever.
