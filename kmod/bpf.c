@@ -5,8 +5,6 @@
 #include <linux/filter.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
-#include <linux/percpu.h>
-#include <linux/sched.h>
 #include <net/pkt_cls.h>
 #include <net/sch_generic.h>
 #include <net/xdp.h>
@@ -14,33 +12,21 @@
 #include "bpf.h"
 #include "hook.h"
 #include "netns.h"
-#include "packet.h"
+#include "packet_xdp.h"
+#include "replica.h"
 
-/*
- * The innermost call on this CPU. Programs run with bottom halves off, so it is
- * theirs, but for those of BPF_PROG_TEST_RUN, which may run in the middle of
- * another task's call where softirqs are preemptible; hence the task.
- */
-static DEFINE_PER_CPU(struct lunatik_bpf_call *, innermost);
-
-void lunatik_bpf_call_begin(struct lunatik_bpf_call *call)
-{
-	lockdep_assert_in_softirq();
-	call->task = current;
-	call->outer = this_cpu_read(innermost);
-	this_cpu_write(innermost, call);
-}
-
-void lunatik_bpf_call_end(const struct lunatik_bpf_call *call)
-{
-	this_cpu_write(innermost, call->outer);
-}
-
+/* That of the script that runs on this CPU. */
 static struct lunatik_bpf_call *this_call(void)
 {
-	struct lunatik_bpf_call *call = this_cpu_read(innermost);
+	const struct lunatik_deadline *deadline = this_cpu_read(lunatik_watch.deadline);
+	struct lunatik_bpf_call *call;
 
-	return call && call->task == current ? call : NULL;
+	if (!deadline)
+		return NULL;
+	call = &container_of(deadline, struct lunatik_replica, deadline)->call;
+	if (!call->running || (IS_ENABLED(CONFIG_PREEMPT_RT) && call->task != current))
+		return NULL;
+	return call;
 }
 
 __bpf_kfunc_start_defs();
@@ -62,15 +48,11 @@ __bpf_kfunc int bpf_lunatik_tc(struct __sk_buff *ctx, u32 state, u64 arg)
 	struct lunatik_net *lnet = lunatik_net(dev_net(skb->dev));
 	bool ingress = skb_at_tc_ingress(skb);
 	struct lunatik_packet packet LUNATIK_UNINITIALIZED;
-	int verdict;
 
 	lunatik_packet_init_skb(&packet, LUNATIK_HOOK_TC, skb, ingress ? skb->dev : NULL,
 				ingress ? NULL : skb->dev);
 	packet.arg = arg;
-	verdict = lunatik_hook_run_by_id(lnet, state, LUNATIK_HOOK_TC, &packet);
-	/* The program finds the packet by these, wherever it is now. */
-	bpf_compute_data_pointers(skb);
-	return verdict;
+	return lunatik_hook_run_by_id(lnet, state, LUNATIK_HOOK_TC, &packet);
 }
 
 __bpf_kfunc s64 bpf_lunatik_arg(u32 n)

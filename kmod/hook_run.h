@@ -4,6 +4,7 @@
 #define LUNATIK_HOOK_RUN_H
 
 #include <linux/bottom_half.h>
+#include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/preempt.h>
 #include <linux/smp.h>
@@ -56,10 +57,11 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 {
 	lua_State *L = replica->callbacks;
 	enum lunatik_called called;
-	lua_Integer result;
-	int status;
+	unsigned long token;
+	lua_Integer result LUNATIK_UNINITIALIZED;
+	int status LUNATIK_UNINITIALIZED;
 
-	packet->token = ++replica->packets;
+	token = ++replica->token;
 	replica->packet = packet;
 	replica->run = &replica->callback;
 	lunatik_deadline_enter_atomic(&replica->deadline, L, hook->state->timeout_ticks,
@@ -69,7 +71,7 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 		result = -EBUSY;
 		goto out;
 	}
-	called = lunatik_call(L, LUNATIK_CALLBACK_HOOKS + hook->index, (void *)packet->token, &result,
+	called = lunatik_call(L, LUNATIK_CALLBACK_HOOKS + hook->index, (void *)token, &result,
 			      &status);
 	if (called == LUNATIK_CALLED_NIL)
 		result = lunatik_hook_native(kind);
@@ -87,7 +89,7 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 out:
 	lunatik_deadline_leave_atomic(&replica->deadline);
 	replica->run = NULL;
-	replica->packet = NULL;
+	replica->token++;
 	return result;
 }
 
@@ -112,6 +114,9 @@ static __always_inline long lunatik_hook_run(struct lunatik_hook *hook,
 	index = state->nreplicas > 1 ? smp_processor_id() : 0;
 	replica = &state->replicas[index];
 	slot = &hook->slots[index];
+	/* Lest the compiler reckons them anew for each use. */
+	OPTIMIZER_HIDE_VAR(replica);
+	OPTIMIZER_HIDE_VAR(slot);
 	/*
 	 * A script that sent the packet, by whatever way, holds a replica's lock, maybe
 	 * this one: to wait for another could wait for ever.

@@ -6,6 +6,7 @@
 #include "bpf.h"
 #include "clock.h"
 #include "deadline.h"
+#include "keep.h"
 #include "lua/pointer.h"
 #include "netfilter.h"
 #include "netlink.h"
@@ -66,6 +67,7 @@ static void __exit lunatik_exit(void)
 	/* Hooks that were taken from the kernel may still be running. */
 	synchronize_net();
 	lunatik_deadlines_uninit();
+	lunatik_keep_uninit();
 	rcu_barrier();
 }
 

@@ -20,6 +20,7 @@ struct lunatik_object {
 	struct list_head list;		/* replica->objects */
 	struct bpf_prog *prog;		/* one of them, or none */
 	struct bpf_map *map;
+	size_t stack;			/* what the program needs */
 	bool writable;			/* the map, for who opened it */
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/etherdevice.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/ktime.h>
 #include <linux/skbuff.h>
@@ -9,18 +10,10 @@
 #include "checksum.h"
 #include "lib/lib.h"
 #include "lua/args.h"
-#include "packet.h"
-#include "replica.h"
+#include "packet_xdp.h"
 
 /* Bytes that IP can tell of. */
 #define PACKET_MAX	65535U
-
-struct lunatik_packet *lunatik_packet_in_hand(const lua_State *L, const void *token)
-{
-	struct lunatik_packet *packet = lunatik_replica_of(L)->packet;
-
-	return likely(packet && packet->token == (unsigned long)token) ? packet : NULL;
-}
 
 static struct lunatik_packet *packet_of(const struct lunatik_buffer *buffer)
 {
@@ -50,6 +43,14 @@ static int unshare(struct lunatik_packet *packet, u32 end)
 	err = skb_ensure_writable(skb, end);
 	lunatik_packet_update_skb(packet);
 	return err;
+}
+
+/* The length is another one, and maybe the place: programs find both in the skb, too. */
+static void resized_skb(struct lunatik_packet *packet)
+{
+	if (packet->kind == LUNATIK_HOOK_TC)
+		bpf_compute_data_pointers(packet->skb);
+	lunatik_packet_update_skb(packet);
 }
 
 static void check_unshared(lua_State *L, int err)
@@ -133,28 +134,6 @@ const struct lunatik_buffer_ops lunatik_packet_xdp_ops = {
 	.read	= read_xdp,
 	.write	= write_xdp,
 };
-
-void lunatik_packet_update_xdp(struct lunatik_packet *packet)
-{
-	struct xdp_buff *xdp = packet->xdp;
-
-	packet->buffer.data = xdp->data;
-	packet->buffer.linear = xdp->data_end - xdp->data;
-	packet->buffer.len = xdp_get_buff_len(xdp);
-	packet->layout.known = false;
-}
-
-void lunatik_packet_init_xdp(struct lunatik_packet *packet, struct xdp_buff *xdp)
-{
-	packet->kind = LUNATIK_HOOK_XDP;
-	packet->xdp = xdp;
-	packet->in = xdp->rxq->dev;
-	packet->out = NULL;
-	packet->arg = 0;
-	packet->buffer.ops = &lunatik_packet_xdp_ops;
-	packet->buffer.low = 0;
-	lunatik_packet_update_xdp(packet);
-}
 
 static struct lunatik_packet *check(lua_State *L)
 {
@@ -339,7 +318,7 @@ static void trim_skb(lua_State *L, struct lunatik_packet *packet, u32 len)
 	/* The checksum is ours to care for. */
 	if (pskb_trim(skb, len))
 		lunatik_lib_nomem(L);
-	lunatik_packet_update_skb(packet);
+	resized_skb(packet);
 	forget_checksum(skb);
 	lunatik_checksum_resize(packet, len, -(s32)cut, sum);
 }
@@ -393,7 +372,7 @@ static void append_skb(lua_State *L, struct lunatik_packet *packet, const char *
 	}
 	lunatik_packet_layout(packet);
 	skb_put_data(skb, bytes, n);
-	lunatik_packet_update_skb(packet);
+	resized_skb(packet);
 	forget_checksum(skb);
 }
 

@@ -12,6 +12,7 @@
 #include <uapi/linux/lunatik.h>
 
 #include "lib/buffer.h"
+#include "replica.h"
 
 struct xdp_buff;
 
@@ -34,7 +35,6 @@ struct lunatik_layout {
 
 struct lunatik_packet {
 	struct lunatik_buffer buffer;	/* first: scripts' methods get that */
-	u64 token;			/* the light userdata; given for each call */
 	u32 kind;			/* enum lunatik_hook_kind */
 	union {
 		struct sk_buff *skb;
@@ -49,17 +49,16 @@ struct lunatik_packet {
 extern const struct lunatik_buffer_ops lunatik_packet_skb_ops;
 extern const struct lunatik_buffer_ops lunatik_packet_xdp_ops;
 
-/* Takes the bytes' place from the skb or the XDP buffer, which may have moved. */
+/* Takes the bytes' place from the skb, which may have moved. */
 static __always_inline void lunatik_packet_update_skb(struct lunatik_packet *packet)
 {
 	const struct sk_buff *skb = packet->skb;
+	u32 linear = skb_headlen(skb), len = skb->len;
 
 	packet->buffer.data = skb->data;
-	packet->buffer.linear = skb_headlen(skb);
-	packet->buffer.len = skb->len;
+	packet->buffer.linear = linear;
+	packet->buffer.len = len;
 }
-
-void lunatik_packet_update_xdp(struct lunatik_packet *packet);
 
 /* Of the link header before the data, 0 if there is none. */
 static __always_inline s32 lunatik_packet_mac_offset(const struct sk_buff *skb)
@@ -85,13 +84,24 @@ static __always_inline void lunatik_packet_init_skb(struct lunatik_packet *packe
 	lunatik_packet_update_skb(packet);
 }
 
-void lunatik_packet_init_xdp(struct lunatik_packet *packet, struct xdp_buff *xdp);
-
 /* Where the headers are. Raises nothing. */
 const struct lunatik_layout *lunatik_packet_layout(struct lunatik_packet *packet);
 
+/* Whether a light userdata stands for the packet in hand, replica->packet. */
+static __always_inline bool lunatik_packet_is(const struct lunatik_replica *replica,
+					      const void *token)
+{
+	return likely((unsigned long)token == (unsigned long)replica->token);
+}
+
 /* The packet that a light userdata stands for, or NULL if it is gone. */
-struct lunatik_packet *lunatik_packet_in_hand(const lua_State *L, const void *token);
+static __always_inline struct lunatik_packet *lunatik_packet_in_hand(const lua_State *L,
+								     const void *token)
+{
+	const struct lunatik_replica *replica = lunatik_replica_of(L);
+
+	return lunatik_packet_is(replica, token) ? replica->packet : NULL;
+}
 
 /* Gives light userdata the methods of packets. Raises memory errors. */
 void lunatik_packet_open(lua_State *L);

@@ -11,6 +11,7 @@
 #include <linux/ratelimit_types.h>
 #include <linux/spinlock.h>
 
+#include "bpf_call.h"
 #include "deadline.h"
 #include "heap.h"
 #include "log.h"
@@ -36,10 +37,11 @@ struct lunatik_replica {
 	lua_State *callbacks;		/* of packets and timers; NULL without any yet */
 	struct lunatik_run *run;
 	struct lunatik_run callback;	/* a packet's or timer's */
-	struct lunatik_packet *packet;	/* in hand, or NULL */
-	u64 packets;			/* tells them apart */
+	struct lunatik_packet *packet;	/* in hand, if there is one */
+	u64 token;			/* its light userdata; in between another number */
 	struct lunatik_timers timers;
 	struct list_head objects;	/* struct lunatik_object */
+	struct lunatik_bpf_call call;	/* of a program by a script */
 	struct rnd_state random;	/* math.random() */
 	u64 runs;
 	u64 errors;

@@ -70,10 +70,20 @@ static __always_inline unsigned long lunatik_stack_end_irq(unsigned long sp)
 }
 #endif
 
+static __always_inline unsigned long lunatik_stack_pointer(void)
+{
+#ifdef CONFIG_ARCH_HAS_CURRENT_STACK_POINTER
+	/* For which no frame pointer has to be made. */
+	return current_stack_pointer;
+#else
+	return (unsigned long)__builtin_frame_address(0);
+#endif
+}
+
 /* The lowest address of the stack that the caller runs on. BH disabled. */
 static __always_inline unsigned long lunatik_stack_end(void)
 {
-	unsigned long sp = (unsigned long)__builtin_frame_address(0);
+	unsigned long sp = lunatik_stack_pointer();
 	unsigned long end = (unsigned long)end_of_stack(current);
 
 	return likely(sp - end < THREAD_SIZE) ? end : lunatik_stack_end_irq(sp);
@@ -85,7 +95,7 @@ extern const struct lunatik_guard lunatik_guard_none;
 /* Outside of runs there is always enough. */
 static __always_inline size_t lunatik_stack_left(const struct lunatik_guard *guard)
 {
-	return (unsigned long)__builtin_frame_address(0) - guard->stack_end;
+	return lunatik_stack_pointer() - guard->stack_end;
 }
 
 /* No OOM killer: a script that cannot have memory gets an error. */

@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod bpf;
 mod case;
 mod groups;
 mod idle;
@@ -13,6 +14,7 @@ mod lua;
 mod memory;
 mod netlink;
 mod nlctrl;
+mod pair;
 mod states;
 mod worker;
 
@@ -47,14 +49,18 @@ enum Task {
         names: Vec<String>,
     },
     /// Do a job for as many milliseconds as each line of standard input says, and answer how often
-    Work { job: Job },
+    Work {
+        job: Job,
+        /// The only CPU to do it on
+        cpu: Option<usize>,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::List => list().map(|()| true),
         Task::Run { machine, names } => run(machine, &names),
-        Task::Work { job } => worker::work(job).map(|()| true),
+        Task::Work { job, cpu } => worker::work(job, cpu).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use crate::case::{Operation, each};
+use crate::pair::Pair;
 use crate::states;
 
 /// A process that answers lines with lines. It ends when this is dropped.
@@ -35,11 +38,21 @@ impl Worker {
         })
     }
 
-    /// A process of this program that does `job`, in a state of its own.
+    /// A process of this program that does `job`, in a state of its own, if it takes one.
     pub(crate) fn of(job: Job) -> Result<Self> {
+        Self::spawn(&mut Self::command(job)?)
+    }
+
+    /// The same on one CPU only, in the calling thread's namespace.
+    pub(crate) fn on(cpu: usize, job: Job) -> Result<Self> {
+        Self::spawn(Self::command(job)?.arg(cpu.to_string()))
+    }
+
+    fn command(job: Job) -> Result<Command> {
         let name = job.to_possible_value().context("a job has a name")?;
         let mut command = Command::new(std::env::current_exe()?);
-        Self::spawn(command.args(["work", name.get_name()]))
+        command.args(["work", name.get_name()]);
+        Ok(command)
     }
 
     pub(crate) fn tell(&mut self, line: impl std::fmt::Display) -> Result<()> {
@@ -70,6 +83,8 @@ pub(crate) enum Job {
     Dostring,
     /// Nothing that any other process could be in the way of
     Spin,
+    /// A packet from one socket to another
+    Packet,
 }
 
 impl Job {
@@ -85,12 +100,21 @@ impl Job {
                 });
                 Ok(())
             })),
+            Self::Packet => {
+                let pair = Pair::open()?;
+                Ok(each(move || pair.pass()))
+            }
         }
     }
 }
 
 /// Does `job` for as many milliseconds as each line says, and answers how often.
-pub(crate) fn work(job: Job) -> Result<()> {
+pub(crate) fn work(job: Job, cpu: Option<usize>) -> Result<()> {
+    if let Some(cpu) = cpu {
+        let mut cpus = CpuSet::new();
+        cpus.set(cpu)?;
+        sched_setaffinity(Pid::from_raw(0), &cpus)?;
+    }
     let mut operation = job.operation()?;
     for line in io::stdin().lines() {
         let time = Duration::from_millis(line?.parse()?);

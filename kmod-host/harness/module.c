@@ -130,11 +130,6 @@ int lunatik_lib_open_bpf(lua_State *L)
 	return luaL_error(L, "there is no eBPF here");
 }
 
-struct lunatik_packet *lunatik_packet_in_hand(const lua_State *L, const void *token)
-{
-	return NULL;
-}
-
 void lunatik_packet_open(lua_State *L)
 {
 }

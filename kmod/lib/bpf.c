@@ -3,33 +3,19 @@
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/kernel.h>
-#include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/string.h>
 #include <net/xdp.h>
 
-#include "../bpf.h"
-#include "../packet.h"
+#include "../bpf_call.h"
+#include "../keep.h"
+#include "../packet_xdp.h"
 #include "../replica.h"
+#include "../lua/args.h"
 #include "bpf.h"
 
 /* What tail calls between programs of several functions may take more of the stack. */
 #define TAIL_CALLS_STACK	(MAX_TAIL_CALL_CNT * 256)
-
-struct prog {
-	struct lunatik_object *object;
-};
-
-void *lunatik_lib_bpf_check(lua_State *L, const char *name)
-{
-	void *userdata = lua_touserdata(L, 1);
-	const void *metatable = lua_topointer(L, lua_upvalueindex(1));
-
-	if (!userdata || !lua_getmetatable(L, 1) || lua_topointer(L, -1) != metatable)
-		luaL_typeerror(L, 1, name);
-	lua_pop(L, 1);
-	return userdata;
-}
 
 int lunatik_lib_bpf_gc(lua_State *L)
 {
@@ -50,64 +36,96 @@ const char *lunatik_lib_bpf_path(lua_State *L)
 	return path;
 }
 
-/* The packet in hand, if the program is one for such packets. */
-static struct lunatik_packet *check_packet(lua_State *L, const struct bpf_prog *prog)
+static noinline __cold void no_packet(lua_State *L, bool xdp)
 {
-	bool xdp = prog->type == BPF_PROG_TYPE_XDP;
-	struct lunatik_packet *packet;
-
-	if (!lua_islightuserdata(L, 2))
-		luaL_typeerror(L, 2, "packet");
-	packet = lunatik_packet_in_hand(L, lua_touserdata(L, 2));
-	if (!packet)
+	if (!lua_islightuserdata(L, 1))
+		luaL_typeerror(L, 1, "packet");
+	if (!lunatik_packet_is(lunatik_replica_of(L), lua_touserdata(L, 1)))
 		luaL_error(L, "packet used outside its callback");
-	if (packet->kind != (xdp ? LUNATIK_HOOK_XDP : LUNATIK_HOOK_TC))
-		luaL_error(L, "the program is for packets of %s", xdp ? "xdp" : "tc");
-	return packet;
+	luaL_error(L, "the program is for packets of %s", xdp ? "xdp" : "tc");
 }
 
-static void check_stack(lua_State *L, const struct bpf_prog *prog)
+/* The packet in hand, if it is the argument and the program is one for such packets. */
+static __always_inline struct lunatik_packet *check_packet(lua_State *L, bool xdp)
+{
+	const struct lunatik_replica *replica = lunatik_replica_of(L);
+	const TValue *arg = s2v(L->ci->func.p + 1);
+
+	if (unlikely(!ttislightuserdata(arg) || !lunatik_packet_is(replica, pvalue(arg)) ||
+		     replica->packet->kind != (xdp ? LUNATIK_HOOK_XDP : LUNATIK_HOOK_TC)))
+		no_packet(L, xdp);
+	return replica->packet;
+}
+
+static size_t stack_of(const struct bpf_prog *prog)
 {
 	size_t need = LUNATIK_STACK_KERNEL + MAX_BPF_STACK;
 
-	if (prog->aux->tail_call_reachable)
-		need += TAIL_CALLS_STACK;
-	if (lunatik_stack_left(lunatik_guard(L)) < need)
-		luaL_error(L, "C stack overflow");
+	return prog->aux->tail_call_reachable ? need + TAIL_CALLS_STACK : need;
 }
 
-static void get_args(lua_State *L, struct lunatik_bpf_call *call)
+static noinline __cold void stack_overflow(lua_State *L)
 {
-	int i, n = lua_gettop(L) - 2;
+	luaL_error(L, "C stack overflow");
+}
 
-	luaL_argcheck(L, n <= LUNATIK_BPF_ARGS_MAX, 2 + LUNATIK_BPF_ARGS_MAX + 1,
+/* Those behind the packet: how many. */
+static u16 get_args(lua_State *L, struct lunatik_bpf_call *call)
+{
+	int i, n = lua_gettop(L) - 1;
+
+	if (n < 0)
+		luaL_typeerror(L, 1, "packet");
+	luaL_argcheck(L, n <= LUNATIK_BPF_ARGS_MAX, 1 + LUNATIK_BPF_ARGS_MAX + 1,
 		      "too many arguments for a program");
-	call->nargs = n;
 	for (i = 0; i < n; i++)
-		call->args[i] = luaL_checkinteger(L, 3 + i);
+		call->args[i] = luaL_checkinteger(L, 2 + i);
+	return n;
+}
+
+/*
+ * Around the run of the program: its kfuncs find the call. Bottom halves are off, so
+ * it is theirs, but for those of BPF_PROG_TEST_RUN, which may run in the middle of
+ * another task's call where softirqs are preemptible; hence the task.
+ */
+static __always_inline void begin(struct lunatik_bpf_call *call, u16 nargs)
+{
+	lockdep_assert_in_softirq();
+	call->running = true;
+	call->has_result = false;
+	call->nargs = nargs;
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		call->task = current;
+}
+
+static __always_inline void end(struct lunatik_bpf_call *call)
+{
+	call->running = false;
+}
+
+static noinline __cold void in_fragments(lua_State *L)
+{
+	luaL_error(L, "a packet in several buffers cannot be given to a program");
 }
 
 /*
  * The program that called us may have pointers into fragments, which another one
  * could free.
  */
-static int run_xdp(lua_State *L, struct lunatik_packet *packet, const struct bpf_prog *prog,
-		   struct lunatik_bpf_call *call)
+static __always_inline int run_xdp(lua_State *L, struct lunatik_packet *packet,
+				   const struct bpf_prog *prog, struct lunatik_bpf_call *call,
+				   u16 nargs)
 {
+	struct xdp_buff *xdp = packet->xdp;
 	int verdict;
 
-	if (xdp_buff_has_frags(packet->xdp))
-		luaL_error(L, "a packet in several buffers cannot be given to a program");
-	lunatik_bpf_call_begin(call);
-	verdict = bpf_prog_run(prog, packet->xdp);
-	lunatik_bpf_call_end(call);
+	if (unlikely(xdp_buff_has_frags(xdp)))
+		in_fragments(L);
+	begin(call, nargs);
+	verdict = bpf_prog_run(prog, xdp);
+	end(call);
 	lunatik_packet_update_xdp(packet);
 	return verdict;
-}
-
-static void free_clone(struct rcu_head *rcu)
-{
-	consume_skb(container_of((void *)rcu, struct sk_buff, cb));
 }
 
 /*
@@ -115,92 +133,96 @@ static void free_clone(struct rcu_head *rcu)
  * move its bytes. They stay where they were until that one has returned, which it
  * does under RCU.
  */
-static int run_tc(lua_State *L, struct lunatik_packet *packet, const struct bpf_prog *prog,
-		  struct lunatik_bpf_call *call)
+static __always_inline int run_tc(lua_State *L, struct lunatik_packet *packet,
+				  const struct bpf_prog *prog, struct lunatik_bpf_call *call,
+				  u16 nargs)
 {
 	struct sk_buff *skb = packet->skb;
-	struct sk_buff *clone = skb_clone(skb, GFP_ATOMIC | __GFP_NOWARN);
 	int verdict;
 
-	BUILD_BUG_ON(sizeof(struct rcu_head) > sizeof(clone->cb));
-	if (!clone)
+	if (unlikely(!lunatik_keep_begin(skb)))
 		return lunatik_lib_nomem(L);
-	bpf_compute_data_pointers(skb);
-	lunatik_bpf_call_begin(call);
+	begin(call, nargs);
 	verdict = bpf_prog_run(prog, skb);
-	lunatik_bpf_call_end(call);
-	if (clone->head == skb->head)
-		consume_skb(clone);
-	else
-		call_rcu((struct rcu_head *)clone->cb, free_clone);
+	end(call);
+	lunatik_keep_end(skb);
 	lunatik_packet_update_skb(packet);
+	packet->layout.known = false;
 	return verdict;
 }
 
 /* prog(pkt, ...): its verdict and, if it set one, its result. */
-static int prog_call(lua_State *L)
+static __always_inline int prog_run(lua_State *L, struct lunatik_bpf_call *call, u16 nargs, bool xdp)
 {
-	const struct prog *userdata = lunatik_lib_bpf_check(L, "bpf.prog");
-	const struct bpf_prog *prog = userdata->object->prog;
-	struct lunatik_packet *packet = check_packet(L, prog);
-	struct lunatik_bpf_call call = { };
+	const struct lunatik_object *object = lunatik_upvalue(L);
+	struct lunatik_packet *packet = check_packet(L, xdp);
+	const struct bpf_prog *prog = object->prog;
 	int verdict;
 
-	check_stack(L, prog);
-	get_args(L, &call);
-	if (packet->kind == LUNATIK_HOOK_XDP)
-		verdict = run_xdp(L, packet, prog, &call);
-	else
-		verdict = run_tc(L, packet, prog, &call);
-	packet->layout.known = false;
-	lua_settop(L, 0);
-	lua_pushinteger(L, verdict);
-	if (!call.has_result)
+	if (unlikely(lunatik_stack_left(lunatik_guard(L)) < object->stack))
+		stack_overflow(L);
+	verdict = xdp ? run_xdp(L, packet, prog, call, nargs) :
+			run_tc(L, packet, prog, call, nargs);
+	lunatik_push_integer(L, verdict);
+	if (likely(!call->has_result))
 		return 1;
-	lua_pushinteger(L, call.result);
+	lunatik_push_integer(L, call->result);
 	return 2;
 }
 
-static int prog_tostring(lua_State *L)
+static noinline int prog_run_with_args(lua_State *L, struct lunatik_bpf_call *call, bool xdp)
 {
-	const struct prog *userdata = lunatik_lib_bpf_check(L, "bpf.prog");
-	const struct bpf_prog *prog = userdata->object->prog;
+	u16 nargs = get_args(L, call);
 
-	lua_pushfstring(L, "bpf.prog (%s)", prog->aux->name);
-	return 1;
+	return xdp ? prog_run(L, call, nargs, true) : prog_run(L, call, nargs, false);
 }
 
-/* bpf.prog(path) */
+static __always_inline int prog_call(lua_State *L, bool xdp)
+{
+	struct lunatik_bpf_call *call = &lunatik_replica_of(L)->call;
+
+	if (L->top.p != L->ci->func.p + 2)
+		return prog_run_with_args(L, call, xdp);
+	return prog_run(L, call, 0, xdp);
+}
+
+static int prog_call_xdp(lua_State *L)
+{
+	return prog_call(L, true);
+}
+
+static int prog_call_tc(lua_State *L)
+{
+	return prog_call(L, false);
+}
+
+/*
+ * bpf.prog(path): a function, of which scripts see neither the object nor the userdata
+ * that it ends with.
+ */
 static int prog_open(lua_State *L)
 {
 	const char *path = lunatik_lib_bpf_path(L);
-	struct prog *prog = lua_newuserdatauv(L, sizeof(*prog), 0);
+	struct lunatik_object **object = lua_newuserdatauv(L, sizeof(*object), 0);
 
-	prog->object = NULL;
+	*object = NULL;
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_setmetatable(L, -2);
-	prog->object = lunatik_object_new(L);
-	lunatik_object_open_prog(L, prog->object, path);
+	*object = lunatik_object_new(L);
+	lunatik_object_open_prog(L, *object, path);
+	(*object)->stack = stack_of((*object)->prog);
+	lua_pushlightuserdata(L, *object);
+	lua_insert(L, -2);
+	lua_pushcclosure(L, (*object)->prog->type == BPF_PROG_TYPE_XDP ? prog_call_xdp : prog_call_tc,
+			 2);
 	return 1;
 }
 
-static const luaL_Reg prog_methods[] = {
-	{ "__call",	prog_call },
-	{ "__tostring",	prog_tostring },
-	{ NULL,		NULL },
-};
-
 void lunatik_lib_bpf_push_prog(lua_State *L)
 {
-	lua_newtable(L);
-	lua_pushvalue(L, -1);
-	luaL_setfuncs(L, prog_methods, 1);
+	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, lunatik_lib_bpf_gc);
 	lua_setfield(L, -2, "__gc");
-	lua_pushliteral(L, "bpf.prog");
-	lua_setfield(L, -2, "__metatable");
-	lua_pushliteral(L, "bpf.prog");
-	lua_setfield(L, -2, "__name");
 	lua_pushcclosure(L, prog_open, 1);
 }
 

@@ -7,12 +7,9 @@
 #include "lib.h"
 
 /*
- * Methods have the metatable of their object as the first upvalue. The userdata at 1,
- * which begins with a pointer to its object; raises an error if it is none of those.
+ * The finalizer of userdata that begin with a pointer to their object: drops it. Short,
+ * and raises nothing.
  */
-void *lunatik_lib_bpf_check(lua_State *L, const char *name);
-
-/* The finalizer of both: drops the object. Short, and raises nothing. */
 int lunatik_lib_bpf_gc(lua_State *L);
 
 /* The path at 1. Raises an error if it is none. */

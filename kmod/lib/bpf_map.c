@@ -11,7 +11,7 @@
 
 #include "bpf.h"
 
-/* The upvalues of all methods but finalizers */
+/* Upvalues of all methods but finalizers */
 #define PACK	lua_upvalueindex(2)
 #define UNPACK	lua_upvalueindex(3)
 
@@ -31,9 +31,16 @@ struct map {
 	u64 bytes[];
 };
 
+/* The map at 1. The metatable of maps is the first upvalue of all methods but finalizers. */
 static struct map *check(lua_State *L)
 {
-	return lunatik_lib_bpf_check(L, "bpf.map");
+	void *userdata = lua_touserdata(L, 1);
+	const void *metatable = lua_topointer(L, lua_upvalueindex(1));
+
+	if (!userdata || !lua_getmetatable(L, 1) || lua_topointer(L, -1) != metatable)
+		luaL_typeerror(L, 1, "bpf.map");
+	lua_pop(L, 1);
+	return userdata;
 }
 
 static struct bpf_map *map_of(const struct map *map)

@@ -26,11 +26,19 @@ static __always_inline lua_Integer lunatik_arg_integer(lua_State *L, int n)
 	return likely(arg && ttisinteger(arg)) ? ivalue(arg) : luaL_checkinteger(L, n);
 }
 
+/* The light userdata that is the first upvalue of the C function that runs, a closure. */
+static __always_inline void *lunatik_upvalue(const lua_State *L)
+{
+	return pvalue(&clCvalue(s2v(L->ci->func.p))->upvalue[0]);
+}
+
 /* As lua_pushinteger(). */
 static __always_inline void lunatik_push_integer(lua_State *L, lua_Integer n)
 {
-	setivalue(s2v(L->top.p), n);
-	L->top.p++;
+	StkId top = L->top.p;
+
+	setivalue(s2v(top), n);
+	L->top.p = top + 1;
 }
 
 #endif

@@ -482,6 +482,25 @@ fn programs_may_move_the_packet() {
     assert_eq!(integer(&state, "return grown"), 1000);
     assert_eq!(integer(&state, "return first"), 0x5a);
     assert_eq!(integer(&state, "return len"), 1100);
+    // Each time its bytes are others.
+    lua(
+        &state,
+        "function tc(pkt)
+           for i = 1, 5 do verdict, len = rewrite(pkt) end
+           pkt:setu8(1, 7)
+           pkt:trim(len - 10)
+           return verdict
+         end",
+    );
+    for _ in 0..50 {
+        let (verdict, after) = netns.within(|| pins.run("keep", &bytes));
+        assert_eq!(verdict, 0);
+        assert_eq!(after.len(), 5090);
+        assert_eq!(after[..2], [0x5a, 7]);
+        assert_eq!(&after[2..100], &bytes[2..]);
+    }
+    let hooks = state.description().expect("a description").hooks;
+    assert!(hooks.iter().all(|hook| hook.errors == 0), "{hooks:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod calls;
 mod clients;
 mod data;
+mod ebpf;
 mod limit;
 mod lua;
 mod others;
@@ -21,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         scale::cases(),
         clients::cases(),
         packets::cases(),
+        ebpf::cases(),
         others::cases(),
         limit::cases(),
     ]
@@ -40,7 +42,7 @@ mod tests {
         let cases: Vec<_> = cases().iter().map(Case::listed).collect();
         let groups: BTreeSet<&str> = cases.iter().map(|case| &*case.group).collect();
         let expected = [
-            "calls", "clients", "data", "limit", "lua", "others", "packets", "scale",
+            "calls", "clients", "data", "ebpf", "limit", "lua", "others", "packets", "scale",
         ];
         assert_eq!(groups, BTreeSet::from(expected));
         assert!(cases.iter().all(|case| !case.machines.is_empty()));
