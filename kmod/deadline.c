@@ -8,6 +8,7 @@
 #include <linux/ktime.h>
 
 #include "deadline.h"
+#include "replica.h"
 #include "run.h"
 #include "stack.h"
 
@@ -275,12 +276,29 @@ void lunatik_deadlines_uninit(void)
 		hrtimer_cancel(&per_cpu_ptr(&lunatik_watch, cpu)->timer);
 }
 
+/*
+ * Whether the coroutine is one of the replica's own, of requests or callbacks, which
+ * scripts get from coroutine.running() and to Lua look like any other between two calls.
+ */
+static bool is_own(const lua_State *L)
+{
+	const struct lunatik_replica *replica = lunatik_replica_of(L);
+
+	return L == replica->L || L == replica->callbacks;
+}
+
 /* The coroutine that runs is the one to hook. Called in place of lua_resume(). */
 int lunatik_resume(lua_State *L, lua_State *from, int narg, int *nres)
 {
 	struct lunatik_guard *guard = lunatik_guard(L);
 	int status;
 
+	if (is_own(L)) {
+		lua_pop(L, narg);
+		/* A string that there is already (cstack.c): memory errors would not be caught. */
+		lua_pushliteral(L, "cannot resume non-suspended coroutine");
+		return LUA_ERRRUN;
+	}
 	WRITE_ONCE(guard->L, L);
 	if (guard->attention)
 		arm(L);
@@ -297,6 +315,8 @@ int lunatik_closethread(lua_State *L, lua_State *from)
 	struct lunatik_guard *guard = lunatik_guard(L);
 	int status;
 
+	if (is_own(L))
+		return luaL_error(from, "cannot close main thread");
 	WRITE_ONCE(guard->L, L);
 	if (guard->attention)
 		arm(L);
