@@ -48,6 +48,9 @@ long lunatik_hook_failed(struct lunatik_hook *hook, struct lunatik_slot *slot,
 			 struct lunatik_replica *replica, enum lunatik_called called, int status,
 			 lua_Integer result);
 
+/* Waits for the replica's lock, but not for ever: false without it. */
+bool lunatik_hook_wait(struct lunatik_replica *replica);
+
 /* The replica's lock is held. */
 static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 					      struct lunatik_slot *slot,
@@ -120,7 +123,10 @@ static __always_inline long lunatik_hook_run(struct lunatik_hook *hook,
 		verdict = -EBUSY;
 		goto out;
 	}
-	spin_lock(&replica->lock);
+	if (unlikely(!spin_trylock(&replica->lock)) && !lunatik_hook_wait(replica)) {
+		verdict = -EBUSY;
+		goto out;
+	}
 	if (unlikely(replica->held))
 		verdict = -EBUSY;
 	else if (unlikely(!slot->function))
