@@ -10,11 +10,7 @@ use std::{
 };
 
 use lunatik::{Context, Hook, State};
-use lunatik_tests::{Netns, by_kernel, eventually, lua, run, tell};
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    unistd::Pid,
-};
+use lunatik_tests::{Netns, by_kernel, eventually, lua, run, stay_on, tell};
 
 /// A namespace with `dummy0`, whose packets nobody gets; datagrams to 10.9.0.2 leave by it.
 fn namespace() -> Netns {
@@ -51,12 +47,6 @@ fn monitor(netns: &Netns) -> bool {
         run(command.args(words)).success();
     }
     true
-}
-
-fn pin(cpu: usize) {
-    let mut set = CpuSet::new();
-    set.set(cpu).expect("a CPU");
-    sched_setaffinity(Pid::from_raw(0), &set).expect("that CPU");
 }
 
 /// A socket of the namespace.
@@ -122,14 +112,14 @@ fn locks_in_either_order() {
     let (sent, asked) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {
-            pin(0);
+            stay_on(0);
             while !over.load(Relaxed) {
                 socket.send_to(b"data", "10.9.0.2:9").expect("sends");
                 sent.fetch_add(1, Relaxed);
             }
         });
         scope.spawn(|| {
-            pin(1);
+            stay_on(1);
             while !over.load(Relaxed) {
                 session.info().expect("an answer");
                 asked.fetch_add(1, Relaxed);
