@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/cpuhotplug.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -255,9 +256,21 @@ void lunatik_deadline_start_watch(struct lunatik_watch *watch, struct lunatik_de
 		      HRTIMER_MODE_REL_PINNED_HARD);
 }
 
-void lunatik_deadlines_init(void)
+/* A CPU has gone, and its timer to another one, which must not look at what comes later. */
+static int forget_cpu(unsigned int cpu)
 {
-	int cpu;
+	struct lunatik_watch *watch = per_cpu_ptr(&lunatik_watch, cpu);
+
+	hrtimer_cancel(&watch->timer);
+	watch->next = U64_MAX;
+	return 0;
+}
+
+static enum cpuhp_state hotplug;
+
+int lunatik_deadlines_init(void)
+{
+	int cpu, err;
 
 	for_each_possible_cpu(cpu) {
 		struct lunatik_watch *watch = per_cpu_ptr(&lunatik_watch, cpu);
@@ -266,12 +279,18 @@ void lunatik_deadlines_init(void)
 		hrtimer_setup(&watch->timer, tick_atomic, CLOCK_MONOTONIC,
 			      HRTIMER_MODE_REL_PINNED_HARD);
 	}
+	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "lunatik", NULL, forget_cpu);
+	if (err < 0)
+		return err;
+	hotplug = err;
+	return 0;
 }
 
 void lunatik_deadlines_uninit(void)
 {
 	int cpu;
 
+	cpuhp_remove_state_nocalls(hotplug);
 	for_each_possible_cpu(cpu)
 		hrtimer_cancel(&per_cpu_ptr(&lunatik_watch, cpu)->timer);
 }

@@ -111,7 +111,7 @@ static __always_inline bool lunatik_deadline_busy(void)
 /* After a run that failed: -ETIME, -EINTR or -ESHUTDOWN if that is why, else 0. */
 int lunatik_deadline_error(const struct lunatik_deadline *deadline);
 
-void lunatik_deadlines_init(void);
+int lunatik_deadlines_init(void);
 /* No run is under way. */
 void lunatik_deadlines_uninit(void);
 
