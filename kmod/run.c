@@ -603,13 +603,17 @@ bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause)
 
 	if (!replica->run->may_sleep)
 		return false;
-	pause->paused = deadline->guard.atomic;
-	if (!pause->paused)
-		return true;
-	now = lunatik_clock();
 	pause->run = replica->run;
 	pause->L = L;
 	pause->timeout = deadline->timeout;
+	pause->atomic = deadline->guard.atomic;
+	if (!pause->atomic) {
+		pause->begin = deadline->begin;
+		pause->end = deadline->end;
+		lunatik_deadline_leave(deadline);
+		return true;
+	}
+	now = lunatik_clock();
 	pause->left = now < deadline->end ? deadline->end - now : 0;
 	lunatik_deadline_leave_atomic(deadline);
 	replica->run_time += lunatik_clock_ns(now - deadline->begin);
@@ -620,8 +624,11 @@ bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause)
 
 void lunatik_run_resume(struct lunatik_replica *replica, const struct lunatik_pause *pause)
 {
-	if (!pause->paused)
+	if (!pause->atomic) {
+		lunatik_deadline_enter(&replica->deadline, pause->L, pause->begin, pause->end,
+				       pause->timeout);
 		return;
+	}
 	spin_lock_bh(&replica->lock);
 	replica->run = pause->run;
 	lunatik_deadline_enter_atomic(&replica->deadline, pause->L, pause->left, pause->timeout);
