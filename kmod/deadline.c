@@ -204,6 +204,23 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 	lunatik_guard_leave(&deadline->guard);
 }
 
+void lunatik_deadline_remember(struct lunatik_deadline *deadline, unsigned long attention,
+			       bool expired)
+{
+	struct lunatik_guard *guard = &deadline->guard;
+	int bit;
+
+	if (!LUNATIK_TIMED || (!attention && !expired))
+		return;
+	if (expired)
+		attention |= BIT(LUNATIK_ATTEND_EXPIRED);
+	for (bit = LUNATIK_ATTEND_RESCHED; bit <= LUNATIK_ATTEND_CLOSING; bit++)
+		if (attention & BIT(bit))
+			set_bit(bit, &guard->attention);
+	WRITE_ONCE(guard->stack_step, ULONG_MAX);
+	arm(guard->L);
+}
+
 static enum hrtimer_restart tick_atomic(struct hrtimer *timer)
 {
 	struct lunatik_watch *watch = container_of(timer, struct lunatik_watch, timer);

@@ -607,6 +607,7 @@ bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause)
 	pause->L = L;
 	pause->timeout = deadline->timeout;
 	pause->atomic = deadline->guard.atomic;
+	pause->attention = READ_ONCE(deadline->guard.attention);
 	if (!pause->atomic) {
 		pause->begin = deadline->begin;
 		pause->end = deadline->end;
@@ -627,9 +628,12 @@ void lunatik_run_resume(struct lunatik_replica *replica, const struct lunatik_pa
 	if (!pause->atomic) {
 		lunatik_deadline_enter(&replica->deadline, pause->L, pause->begin, pause->end,
 				       pause->timeout);
+		lunatik_deadline_remember(&replica->deadline, pause->attention,
+					  ktime_get_ns() >= pause->end);
 		return;
 	}
 	spin_lock_bh(&replica->lock);
 	replica->run = pause->run;
 	lunatik_deadline_enter_atomic(&replica->deadline, pause->L, pause->left, pause->timeout);
+	lunatik_deadline_remember(&replica->deadline, pause->attention, !pause->left);
 }

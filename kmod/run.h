@@ -104,6 +104,7 @@ struct lunatik_pause {
 	u64 begin;	/* of one that may sleep: the deadline's, as end */
 	u64 end;
 	u64 left;	/* of others; by lunatik_clock() */
+	unsigned long attention;
 	u32 timeout;	/* microseconds, for the error's text */
 	bool atomic;
 };
