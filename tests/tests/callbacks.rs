@@ -2,10 +2,13 @@
 //! What callbacks stand on, which scripts cannot take away: the coroutine that they run
 //! in, and memory for errors.
 
-use std::net::UdpSocket;
+use std::{
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
 
-use lunatik::{Context, State};
-use lunatik_tests::{Netns, holds, integer, lua, run, string};
+use lunatik::{Context, ErrorKind, State};
+use lunatik_tests::{Netns, SOON, holds, integer, lua, refused, run, string};
 
 /// A namespace that reaches itself.
 fn loopback() -> Netns {
@@ -107,4 +110,41 @@ fn coroutines_that_are_dead_need_no_memory() {
     send(&netns, 100);
     assert_eq!(integer(&state, "return tries"), 100);
     assert!(integer(&state, "return n") > 50);
+}
+
+/// Who registers hooks lets go of its deadline meanwhile, and has it again then.
+#[test]
+fn hooks_that_come_and_go_end_with_their_deadline() {
+    let netns = loopback();
+    let state = netns.filter("a");
+    lua(&state, "nf = require 'netfilter' f = function() end");
+    let process = netns.state("b");
+    for (state, code) in [
+        (
+            &state,
+            "while true do
+               pcall(function() nf.register{family = 'ipv4', hook = 'input', f}:unregister() end)
+             end",
+        ),
+        (
+            &state,
+            "while true do pcall(nf.register, {family = 'ipv4', hook = 'forward', f}) end",
+        ),
+        (
+            &process,
+            "while true do pcall(function() require 'lunatik'.after(1000, print):cancel() end) end",
+        ),
+    ] {
+        // The second time packets could come in between.
+        for _ in 0..2 {
+            let start = Instant::now();
+            let call = state.call(code).timeout(Duration::from_millis(100));
+            refused(call.run(), ErrorKind::Deadline);
+            assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+        }
+        lua(
+            state,
+            "h = h or not nf or nf.register{family = 'arp', hook = 'input', f}",
+        );
+    }
 }
