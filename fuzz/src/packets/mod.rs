@@ -21,7 +21,7 @@ use crate::{
     random::Random,
     runner::{self, Worker},
 };
-use traffic::Traffic;
+use traffic::{Traffic, Way};
 
 /// States of each thread; every packet passes the hooks of all of them.
 const STATES: usize = 2;
@@ -48,11 +48,15 @@ struct Case {
 /// where the clock counts in ticks, by which their share cannot be measured.
 fn functions(session: &Session) -> Result<Vec<String>> {
     let mut functions = lua::functions_of_packets(session)?;
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    if release.contains("debug") {
+    if is_debug()? {
         functions.retain(|name| !TIMERS.contains(&name.as_str()));
     }
     Ok(functions)
+}
+
+fn is_debug() -> Result<bool> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(release.contains("debug"))
 }
 
 const TIMERS: &[&str] = &["lunatik.after", "lunatik.every"];
@@ -101,7 +105,8 @@ pub fn run(plan: &Plan) -> Result<Tally> {
     let witness = Witness::new()?;
     let plan = *plan;
     check::in_new_netns(move || {
-        traffic::open_loopback()?;
+        let way = if is_debug()? { Way::Out } else { Way::Back };
+        way.open()?;
         let session = Session::open()?;
         let longest = session.info()?.max_softirq_timeout;
         let all = Arc::new(All {
@@ -118,7 +123,7 @@ pub fn run(plan: &Plan) -> Result<Tally> {
             workers.push(Fuzzer {
                 all: Arc::clone(&all),
                 session: Session::open()?,
-                traffic: Traffic::new()?,
+                traffic: Traffic::new(way)?,
                 thread,
                 slots: (0..STATES).map(|_| None).collect(),
                 done: 0,
