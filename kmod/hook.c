@@ -469,6 +469,7 @@ static void no_verdict(struct lunatik_run *run, lua_State *L, enum lunatik_calle
 	gfp_t gfp = lunatik_gfp(lunatik_guard(L));
 	struct lunatik_failure *failure = &run->failure;
 
+	lunatik_run_forget(run);
 	if (called == LUNATIK_CALLED_INTEGER)
 		failure->text = kasprintf(gfp, "the function returned %lld, which is no verdict",
 					  result);

@@ -16,6 +16,7 @@
 #include "hook.h"
 #include "lua/call.h"
 #include "packet.h"
+#include "run.h"
 #include "share.h"
 #include "state.h"
 
@@ -81,6 +82,8 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 		result = lunatik_hook_failed(hook, slot, replica, called, status, result);
 	else
 		slot->verdicts[result & NF_VERDICT_MASK]++;
+	if (unlikely(replica->callback.reported))
+		lunatik_run_forget(&replica->callback);
 	slot->run_time += lunatik_clock() - replica->deadline.begin;
 	if (unlikely(slot->run_time > slot->charge_at)) {
 		lunatik_share_charge(hook->state->lnet,

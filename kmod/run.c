@@ -26,8 +26,7 @@ static void forget_failure(struct lunatik_failure *failure)
 	failure->text = NULL;
 }
 
-/* What was reported and caught later is of no interest to who succeeds. */
-static void forget_reported(struct lunatik_run *run)
+void lunatik_run_forget(struct lunatik_run *run)
 {
 	if (!run->reported)
 		return;
@@ -138,7 +137,7 @@ int lunatik_run_on_error(lua_State *L)
 
 struct lunatik_reply *lunatik_run_reply(struct lunatik_run *run)
 {
-	forget_reported(run);
+	lunatik_run_forget(run);
 	return run->reply;
 }
 
@@ -199,7 +198,7 @@ static int finish(struct lunatik_replica *replica, struct lunatik_run *run, int 
 	int err;
 
 	if (status == LUA_OK) {
-		forget_reported(run);
+		lunatik_run_forget(run);
 		return 0;
 	}
 	if (run->what)
@@ -304,7 +303,7 @@ bool lunatik_run_begin_next(struct lunatik_replica *replica, struct lunatik_run 
 	if (deadline->guard.atomic || replica->state->nreplicas > 1 ||
 	    !may_begin_next(replica->state, run, now))
 		return false;
-	forget_reported(run);
+	lunatik_run_forget(run);
 	if (!lunatik_reply_next(run->reply))
 		return false;
 	run->begun++;

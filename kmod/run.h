@@ -112,6 +112,9 @@ struct lunatik_pause {
 bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause);
 void lunatik_run_resume(struct lunatik_replica *replica, const struct lunatik_pause *pause);
 
+/* What was reported and caught later is of no interest to who succeeds. */
+void lunatik_run_forget(struct lunatik_run *run);
+
 /*
  * For the deadline: puts the error message on top of the stack, a string, and a
  * traceback into the reply. Raises nothing.

@@ -88,6 +88,7 @@ static void call(struct lunatik_timer *timer)
 	if (status != LUA_OK || replica->callback.ended)
 		lunatik_run_failed(replica, &replica->callback, L,
 				   status == LUA_OK ? LUA_ERRRUN : status, "timer");
+	lunatik_run_forget(&replica->callback);
 	lua_settop(L, top);
 	lunatik_deadline_leave_atomic(&replica->deadline);
 	ticks = lunatik_clock() - replica->deadline.begin;
