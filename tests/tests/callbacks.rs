@@ -4,6 +4,7 @@
 
 use std::{
     net::UdpSocket,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -107,9 +108,13 @@ fn coroutines_that_are_dead_need_no_memory() {
         "dead, tries = coroutine.create(function() end), 0
          coroutine.resume(dead)",
     );
-    send(&netns, 100);
-    assert_eq!(integer(&state, "return tries"), 100);
-    assert!(integer(&state, "return n") > 50);
+    for _ in 0..100 {
+        send(&netns, 1);
+        // A namespace's hooks rest when they have had their share of a CPU.
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(integer(&state, "return tries") > 50);
+    assert!(integer(&state, "return n") > 25);
 }
 
 /// Who registers hooks lets go of its deadline meanwhile, and has it again then.
