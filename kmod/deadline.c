@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/cpuhotplug.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -8,6 +9,7 @@
 #include <linux/ktime.h>
 
 #include "deadline.h"
+#include "replica.h"
 #include "run.h"
 #include "stack.h"
 
@@ -202,6 +204,23 @@ void lunatik_deadline_leave(struct lunatik_deadline *deadline)
 	lunatik_guard_leave(&deadline->guard);
 }
 
+void lunatik_deadline_remember(struct lunatik_deadline *deadline, unsigned long attention,
+			       bool expired)
+{
+	struct lunatik_guard *guard = &deadline->guard;
+	int bit;
+
+	if (!LUNATIK_TIMED || (!attention && !expired))
+		return;
+	if (expired)
+		attention |= BIT(LUNATIK_ATTEND_EXPIRED);
+	for (bit = LUNATIK_ATTEND_RESCHED; bit <= LUNATIK_ATTEND_CLOSING; bit++)
+		if (attention & BIT(bit))
+			set_bit(bit, &guard->attention);
+	WRITE_ONCE(guard->stack_step, ULONG_MAX);
+	arm(guard->L);
+}
+
 static enum hrtimer_restart tick_atomic(struct hrtimer *timer)
 {
 	struct lunatik_watch *watch = container_of(timer, struct lunatik_watch, timer);
@@ -254,9 +273,21 @@ void lunatik_deadline_start_watch(struct lunatik_watch *watch, struct lunatik_de
 		      HRTIMER_MODE_REL_PINNED_HARD);
 }
 
-void lunatik_deadlines_init(void)
+/* A CPU has gone, and its timer to another one, which must not look at what comes later. */
+static int forget_cpu(unsigned int cpu)
 {
-	int cpu;
+	struct lunatik_watch *watch = per_cpu_ptr(&lunatik_watch, cpu);
+
+	hrtimer_cancel(&watch->timer);
+	watch->next = U64_MAX;
+	return 0;
+}
+
+static enum cpuhp_state hotplug;
+
+int lunatik_deadlines_init(void)
+{
+	int cpu, err;
 
 	for_each_possible_cpu(cpu) {
 		struct lunatik_watch *watch = per_cpu_ptr(&lunatik_watch, cpu);
@@ -265,14 +296,31 @@ void lunatik_deadlines_init(void)
 		hrtimer_setup(&watch->timer, tick_atomic, CLOCK_MONOTONIC,
 			      HRTIMER_MODE_REL_PINNED_HARD);
 	}
+	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "lunatik", NULL, forget_cpu);
+	if (err < 0)
+		return err;
+	hotplug = err;
+	return 0;
 }
 
 void lunatik_deadlines_uninit(void)
 {
 	int cpu;
 
+	cpuhp_remove_state_nocalls(hotplug);
 	for_each_possible_cpu(cpu)
 		hrtimer_cancel(&per_cpu_ptr(&lunatik_watch, cpu)->timer);
+}
+
+/*
+ * Whether the coroutine is one of the replica's own, of requests or callbacks, which
+ * scripts get from coroutine.running() and to Lua look like any other between two calls.
+ */
+static bool is_own(const lua_State *L)
+{
+	const struct lunatik_replica *replica = lunatik_replica_of(L);
+
+	return L == replica->L || L == replica->callbacks;
 }
 
 /* The coroutine that runs is the one to hook. Called in place of lua_resume(). */
@@ -281,6 +329,12 @@ int lunatik_resume(lua_State *L, lua_State *from, int narg, int *nres)
 	struct lunatik_guard *guard = lunatik_guard(L);
 	int status;
 
+	if (is_own(L)) {
+		lua_pop(L, narg);
+		/* A string that there is already (cstack.c): memory errors would not be caught. */
+		lua_pushliteral(L, "cannot resume non-suspended coroutine");
+		return LUA_ERRRUN;
+	}
 	WRITE_ONCE(guard->L, L);
 	if (guard->attention)
 		arm(L);
@@ -297,6 +351,8 @@ int lunatik_closethread(lua_State *L, lua_State *from)
 	struct lunatik_guard *guard = lunatik_guard(L);
 	int status;
 
+	if (is_own(L))
+		return luaL_error(from, "cannot close main thread");
 	WRITE_ONCE(guard->L, L);
 	if (guard->attention)
 		arm(L);

@@ -74,6 +74,12 @@ void lunatik_deadline_enter(struct lunatik_deadline *deadline, lua_State *L, u64
 /* Between both: what was run has ended, what comes now has to by `end`. */
 void lunatik_deadline_restart(struct lunatik_deadline *deadline, u64 end);
 void lunatik_deadline_leave(struct lunatik_deadline *deadline);
+/*
+ * After a run was entered once more: what had been found out about it, and whether
+ * its time is over, for which a timer might come too late again and again.
+ */
+void lunatik_deadline_remember(struct lunatik_deadline *deadline, unsigned long attention,
+			       bool expired);
 
 /*
  * The same for a run that may not sleep; bottom halves are disabled from before
@@ -111,7 +117,7 @@ static __always_inline bool lunatik_deadline_busy(void)
 /* After a run that failed: -ETIME, -EINTR or -ESHUTDOWN if that is why, else 0. */
 int lunatik_deadline_error(const struct lunatik_deadline *deadline);
 
-void lunatik_deadlines_init(void);
+int lunatik_deadlines_init(void);
 /* No run is under way. */
 void lunatik_deadlines_uninit(void);
 

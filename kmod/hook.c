@@ -445,6 +445,23 @@ bool lunatik_hook_unregister(lua_State *L, u64 id)
 	return true;
 }
 
+/*
+ * A packet may come with a lock held, as that of a queue whose packets are classified
+ * under it, and the script that it waits for may send something that goes by that
+ * queue. Any other has ended after one deadline, if not much sooner.
+ */
+__cold bool lunatik_hook_wait(struct lunatik_replica *replica)
+{
+	u64 begin = lunatik_clock(), most = 2 * lunatik_clock_of_us(replica->state->timeout);
+
+	while (lunatik_clock() - begin < most) {
+		cpu_relax();
+		if (!spin_is_locked(&replica->lock) && spin_trylock(&replica->lock))
+			return true;
+	}
+	return false;
+}
+
 /* What a function returned, if that is no verdict, becomes an error of its own. */
 static void no_verdict(struct lunatik_run *run, lua_State *L, enum lunatik_called called,
 		       lua_Integer result)
@@ -452,6 +469,7 @@ static void no_verdict(struct lunatik_run *run, lua_State *L, enum lunatik_calle
 	gfp_t gfp = lunatik_gfp(lunatik_guard(L));
 	struct lunatik_failure *failure = &run->failure;
 
+	lunatik_run_forget(run);
 	if (called == LUNATIK_CALLED_INTEGER)
 		failure->text = kasprintf(gfp, "the function returned %lld, which is no verdict",
 					  result);

@@ -17,6 +17,7 @@
 #include "hook.h"
 #include "lua/call.h"
 #include "packet.h"
+#include "run.h"
 #include "share.h"
 #include "state.h"
 
@@ -49,6 +50,9 @@ long lunatik_hook_failed(struct lunatik_hook *hook, struct lunatik_slot *slot,
 			 struct lunatik_replica *replica, enum lunatik_called called, int status,
 			 lua_Integer result);
 
+/* Waits for the replica's lock, but not for ever: false without it. */
+bool lunatik_hook_wait(struct lunatik_replica *replica);
+
 /* The replica's lock is held. */
 static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 					      struct lunatik_slot *slot,
@@ -80,6 +84,8 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 		result = lunatik_hook_failed(hook, slot, replica, called, status, result);
 	else
 		slot->verdicts[result & NF_VERDICT_MASK]++;
+	if (unlikely(replica->callback.reported))
+		lunatik_run_forget(&replica->callback);
 	slot->run_time += lunatik_clock() - replica->deadline.begin;
 	if (unlikely(slot->run_time > slot->charge_at)) {
 		lunatik_share_charge(hook->state->lnet,
@@ -125,7 +131,10 @@ static __always_inline long lunatik_hook_run(struct lunatik_hook *hook,
 		verdict = -EBUSY;
 		goto out;
 	}
-	spin_lock(&replica->lock);
+	if (unlikely(!spin_trylock(&replica->lock)) && !lunatik_hook_wait(replica)) {
+		verdict = -EBUSY;
+		goto out;
+	}
 	if (unlikely(replica->held))
 		verdict = -EBUSY;
 	else if (unlikely(!slot->function))

@@ -22,14 +22,16 @@ static int __init lunatik_init(void)
 	lunatik_pointer_init();
 	lunatik_clock_init();
 	lunatik_share_init();
-	lunatik_deadlines_init();
+	err = lunatik_deadlines_init();
+	if (err)
+		return err;
 	/* No program can be loaded that calls us before this has returned. */
 	err = lunatik_bpf_init();
 	if (err)
-		return err;
+		goto err_bpf;
 	err = lunatik_state_init();
 	if (err)
-		return err;
+		goto err_bpf;
 	err = lunatik_netns_init();
 	if (err)
 		goto err_netns;
@@ -52,6 +54,8 @@ err_netfilter:
 	lunatik_netns_uninit();
 err_netns:
 	lunatik_state_uninit();
+err_bpf:
+	lunatik_deadlines_uninit();
 	return err;
 }
 

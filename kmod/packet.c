@@ -369,6 +369,8 @@ static void append_skb(lua_State *L, struct lunatik_packet *packet, const char *
 		if (skb_tailroom(skb) < n &&
 		    pskb_expand_head(skb, 0, n - skb_tailroom(skb), GFP_ATOMIC))
 			lunatik_lib_nomem(L);
+		/* The bytes have moved. */
+		lunatik_packet_update_skb(packet);
 	}
 	lunatik_packet_layout(packet);
 	skb_put_data(skb, bytes, n);

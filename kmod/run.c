@@ -26,8 +26,7 @@ static void forget_failure(struct lunatik_failure *failure)
 	failure->text = NULL;
 }
 
-/* What was reported and caught later is of no interest to who succeeds. */
-static void forget_reported(struct lunatik_run *run)
+void lunatik_run_forget(struct lunatik_run *run)
 {
 	if (!run->reported)
 		return;
@@ -138,7 +137,7 @@ int lunatik_run_on_error(lua_State *L)
 
 struct lunatik_reply *lunatik_run_reply(struct lunatik_run *run)
 {
-	forget_reported(run);
+	lunatik_run_forget(run);
 	return run->reply;
 }
 
@@ -199,7 +198,7 @@ static int finish(struct lunatik_replica *replica, struct lunatik_run *run, int 
 	int err;
 
 	if (status == LUA_OK) {
-		forget_reported(run);
+		lunatik_run_forget(run);
 		return 0;
 	}
 	if (run->what)
@@ -304,7 +303,7 @@ bool lunatik_run_begin_next(struct lunatik_replica *replica, struct lunatik_run 
 	if (deadline->guard.atomic || replica->state->nreplicas > 1 ||
 	    !may_begin_next(replica->state, run, now))
 		return false;
-	forget_reported(run);
+	lunatik_run_forget(run);
 	if (!lunatik_reply_next(run->reply))
 		return false;
 	run->begun++;
@@ -603,13 +602,18 @@ bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause)
 
 	if (!replica->run->may_sleep)
 		return false;
-	pause->paused = deadline->guard.atomic;
-	if (!pause->paused)
-		return true;
-	now = lunatik_clock();
 	pause->run = replica->run;
 	pause->L = L;
 	pause->timeout = deadline->timeout;
+	pause->atomic = deadline->guard.atomic;
+	pause->attention = READ_ONCE(deadline->guard.attention);
+	if (!pause->atomic) {
+		pause->begin = deadline->begin;
+		pause->end = deadline->end;
+		lunatik_deadline_leave(deadline);
+		return true;
+	}
+	now = lunatik_clock();
 	pause->left = now < deadline->end ? deadline->end - now : 0;
 	lunatik_deadline_leave_atomic(deadline);
 	replica->run_time += lunatik_clock_ns(now - deadline->begin);
@@ -620,9 +624,15 @@ bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause)
 
 void lunatik_run_resume(struct lunatik_replica *replica, const struct lunatik_pause *pause)
 {
-	if (!pause->paused)
+	if (!pause->atomic) {
+		lunatik_deadline_enter(&replica->deadline, pause->L, pause->begin, pause->end,
+				       pause->timeout);
+		lunatik_deadline_remember(&replica->deadline, pause->attention,
+					  ktime_get_ns() >= pause->end);
 		return;
+	}
 	spin_lock_bh(&replica->lock);
 	replica->run = pause->run;
 	lunatik_deadline_enter_atomic(&replica->deadline, pause->L, pause->left, pause->timeout);
+	lunatik_deadline_remember(&replica->deadline, pause->attention, !pause->left);
 }

@@ -94,19 +94,26 @@ int lunatik_run_failed(struct lunatik_replica *replica, struct lunatik_run *run,
 
 /*
  * For a library function that has to sleep: lets go of the lock that forbids it,
- * and so lets packets in. False, and nothing has changed, when the run may not
+ * and so lets packets in, and of the CPU, for which somebody may wait who has what
+ * the function waits for. False, and nothing has changed, when the run may not
  * sleep. Nothing of Lua's may be used until lunatik_run_resume().
  */
 struct lunatik_pause {
 	struct lunatik_run *run;
 	lua_State *L;
-	u64 left;	/* by lunatik_clock() */
+	u64 begin;	/* of one that may sleep: the deadline's, as end */
+	u64 end;
+	u64 left;	/* of others; by lunatik_clock() */
+	unsigned long attention;
 	u32 timeout;	/* microseconds, for the error's text */
-	bool paused;
+	bool atomic;
 };
 
 bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause);
 void lunatik_run_resume(struct lunatik_replica *replica, const struct lunatik_pause *pause);
+
+/* What was reported and caught later is of no interest to who succeeds. */
+void lunatik_run_forget(struct lunatik_run *run);
 
 /*
  * For the deadline: puts the error message on top of the stack, a string, and a

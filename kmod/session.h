@@ -56,7 +56,7 @@ void lunatik_session_drop_all(struct lunatik_net *lnet);
 int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_guard *guard,
 			    const char *data, size_t len);
 
-/* Sends a message to every subscriber; how many got it. Any context, sleeps not. */
+/* Sends a message to every subscriber; how many got it. Under lnet->lock. */
 int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb);
 
 int lunatik_session_init(void);

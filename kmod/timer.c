@@ -88,6 +88,7 @@ static void call(struct lunatik_timer *timer)
 	if (status != LUA_OK || replica->callback.ended)
 		lunatik_run_failed(replica, &replica->callback, L,
 				   status == LUA_OK ? LUA_ERRRUN : status, "timer");
+	lunatik_run_forget(&replica->callback);
 	lua_settop(L, top);
 	lunatik_deadline_leave_atomic(&replica->deadline);
 	ticks = lunatik_clock() - replica->deadline.begin;
@@ -241,13 +242,18 @@ void lunatik_timers_stop(struct lunatik_state *state)
 }
 
 /* One worker for all: the timers of a namespace have one CPU's time at most. */
-static bool make_worker(struct lunatik_net *lnet)
+static bool make_worker(lua_State *L, struct lunatik_net *lnet)
 {
 	struct workqueue_struct *worker;
+	struct lunatik_pause pause;
 
 	if (READ_ONCE(lnet->timers))
 		return true;
+	/* A process state's run may sleep. */
+	if (!lunatik_run_pause(L, &pause))
+		return false;
 	worker = alloc_ordered_workqueue("lunatik", 0);
+	lunatik_run_resume(lunatik_replica_of(L), &pause);
 	if (!worker)
 		return false;
 	if (cmpxchg(&lnet->timers, NULL, worker))
@@ -304,7 +310,7 @@ void lunatik_timer_push(lua_State *L, u64 ms, bool again)
 		luaL_error(L, "all the timers (%d) that may be pending are", LUNATIK_TIMERS_MAX);
 	lunatik_lib_need_kernel(L);
 	lunatik_callbacks_open(L);
-	if (process && !make_worker(replica->state->lnet))
+	if (process && !make_worker(L, replica->state->lnet))
 		lunatik_lib_nomem(L);
 
 	timer = lua_newuserdatauv(L, sizeof(*timer), 1);

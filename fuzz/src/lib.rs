@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fuzzers of the module: one of its messages, one of the Lua that it runs.
+//! Fuzzers of the module: one of its messages, one of the Lua that it runs,
+//! and one of the packets that it runs Lua for.
 //!
 //! A case is made from the seed and its index alone, so that any of them can be
 //! made again. Everything happens in a network namespace of its own.
@@ -11,6 +12,7 @@ mod leak;
 pub mod lua;
 pub mod netlink;
 mod pace;
+pub mod packets;
 mod plan;
 mod random;
 mod runner;

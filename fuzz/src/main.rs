@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use lunatik_fuzz::{Limit, Plan, lua, netlink};
+use lunatik_fuzz::{Limit, Plan, lua, netlink, packets};
 
 /// Fuzz the module. Exits with 1 if something is wrong
 #[derive(Parser)]
@@ -43,6 +43,8 @@ enum Target {
     Netlink,
     /// Programs for the states
     Lua,
+    /// Programs that are called for packets
+    Packets,
 }
 
 fn main() -> ExitCode {
@@ -81,12 +83,14 @@ fn run(cli: &Cli, seed: u64) -> Result<()> {
             match cli.target {
                 Target::Netlink => netlink::show(seed, index),
                 Target::Lua => lua::show(seed, index)?,
+                Target::Packets => packets::show(seed, index)?,
             }
         );
     }
     let tally = match cli.target {
         Target::Netlink => netlink::run(&plan),
         Target::Lua => lua::run(&plan),
+        Target::Packets => packets::run(&plan),
     }?;
     println!("{tally}");
     Ok(())

@@ -12,10 +12,13 @@ pub struct Tally {
 
 impl Tally {
     pub(crate) fn add(&mut self, subject: &str, outcome: &str) {
-        *self
-            .counts
-            .entry((subject.to_owned(), outcome.to_owned()))
-            .or_default() += 1;
+        self.sum(subject, outcome, 1);
+    }
+
+    /// Counts several at once.
+    pub(crate) fn sum(&mut self, subject: &str, outcome: &str, count: u64) {
+        let key = (subject.to_owned(), outcome.to_owned());
+        *self.counts.entry(key).or_default() += count;
     }
 
     /// Keeps the highest of the figures called `what`.

@@ -24,6 +24,9 @@ void lunatik_cstack_open(lua_State *L)
 	luaC_fix(L, obj2gco(luaS_new(L, overflow)));
 	/* luaD_errerr()'s */
 	luaC_fix(L, obj2gco(luaS_newliteral(L, "error in error handling")));
+	/* lua_resume()'s, which it makes where nothing would catch an error of memory. */
+	luaC_fix(L, obj2gco(luaS_newliteral(L, "cannot resume non-suspended coroutine")));
+	luaC_fix(L, obj2gco(luaS_newliteral(L, "cannot resume dead coroutine")));
 }
 
 static void push_overflow(lua_State *L)

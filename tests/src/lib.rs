@@ -22,6 +22,7 @@ use nix::{
 
 pub mod bpf;
 mod cgroup;
+mod cpu;
 mod document;
 mod faults;
 mod network;
@@ -34,6 +35,7 @@ mod server;
 mod transfer;
 
 pub use cgroup::Cgroup;
+pub use cpu::{Removable, cpus, stay_on};
 pub use document::Block;
 pub use faults::{AllFail, Fault, Faults};
 pub use network::{Family, Host, Network};

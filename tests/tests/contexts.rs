@@ -1,23 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Contexts and replicas of states, as clients ask for them and are told of them.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use lunatik::{Context, Description, ErrorKind, State, Value};
-use lunatik_tests::{Netns, integer, lua, refused};
+use lunatik_tests::{Netns, cpus, integer, lua, refused};
 use nix::libc;
 use serde_json::json;
-
-/// How many CPUs there may be, by ranges such as `0-3,8`.
-fn cpus() -> u32 {
-    let ranges = fs::read_to_string("/sys/devices/system/cpu/possible").expect("ranges");
-    let count = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let number = |text: &str| -> u32 { text.parse().expect("a number") };
-        number(last) - number(first) + 1
-    };
-    ranges.trim().split(',').map(count).sum()
-}
 
 fn snapshot(state: &State) -> &Description {
     state.snapshot().expect("a description")

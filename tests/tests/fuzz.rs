@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use lunatik_fuzz::{Limit, Plan, lua, netlink};
+use lunatik_fuzz::{Limit, Plan, lua, netlink, packets};
 
 /// Another number makes other cases.
 const SEED: u64 = 1;
@@ -40,4 +40,15 @@ fn fuzzed_programs_do_no_harm() {
     let (all, ended) = (tally.total("program"), tally.count("program", "ok"));
     assert!(matches!(plan.limit, Limit::Cases(cases) if cases == all));
     assert!(ended > all / 10, "{tally}");
+}
+
+#[test]
+fn fuzzed_programs_for_packets_do_no_harm() {
+    let plan = plan(200);
+    let tally = packets::run(&plan).unwrap_or_else(|e| panic!("{e:#}"));
+    println!("{tally}");
+    let (all, ended) = (tally.total("program"), tally.count("program", "ok"));
+    assert!(matches!(plan.limit, Limit::Cases(cases) if cases == all));
+    assert!(ended > all / 10, "{tally}");
+    assert!(tally.count("callbacks", "runs") > all, "{tally}");
 }

@@ -4,14 +4,15 @@
 
 use std::{
     fs,
+    net::UdpSocket,
     path::Path,
     process::Command,
     sync::Once,
     time::{Duration, Instant},
 };
 
-use lunatik::{Session, State};
-use lunatik_tests::{Netns, integer, run};
+use lunatik::{Context, Session, State};
+use lunatik_tests::{Netns, integer, lua, run};
 
 /// Bytes of kernel stack that are never used.
 const MARGIN: u64 = 2048;
@@ -376,4 +377,58 @@ fn in_the_parser() {
         least = least.min(left());
     }
     assert!(least >= MARGIN, "{least} bytes left");
+}
+
+/// A packet that a task sends meets a script on what is left of the task's stack then,
+/// where nothing may sleep.
+#[test]
+fn in_a_hook() {
+    load_probe();
+    let netns = Netns::new();
+    for line in [
+        "link add dummy0 type dummy",
+        "addr add 10.9.0.1/24 dev dummy0",
+        "link set dummy0 up",
+    ] {
+        run(netns.command("ip").args(line.split(' '))).success();
+    }
+    let listener = netns.session();
+    let _events = listener.events().expect("events");
+    let _log = listener.log_follow().expect("log");
+    let session = netns.session();
+    let longest = session.info().expect("info").max_softirq_timeout;
+    let every = 3 * Extent::of_this_kernel().every;
+    let mut least = (u64::MAX, "", "");
+    for (number, (way_name, way)) in WAYS.iter().enumerate() {
+        let new = session.new_state("deep").context(Context::Softirq);
+        let new = new.max_alloc(4 << 20).timeout(longest);
+        let state = new.create().expect("a state");
+        let _data = state.subscribe().expect("subscribes");
+        lua(
+            &state,
+            "n = 0
+             require 'netfilter'.register{family = 'ipv4', hook = 'output', function(pkt)
+               n = n + 1
+               return deep(pkt)
+             end}",
+        );
+        for (leaf_name, leaf) in LEAVES.iter().skip(number % every).step_by(every) {
+            lua(
+                &state,
+                &format!("function deep(pkt) {} end", script(way, leaf, 0)),
+            );
+            let left = netns.within(|| {
+                let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+                forget();
+                socket.send_to(b"data", "10.9.0.2:9").expect("sends");
+                left()
+            });
+            least = least.min((left, way_name, leaf_name));
+        }
+        assert!(integer(&state, "return n") > 0, "{way_name}");
+        state.close_force().expect("closes");
+    }
+    let (bytes, way, leaf) = least;
+    println!("{bytes:6} bytes left: {way}, {leaf}");
+    assert!(bytes >= MARGIN, "{bytes} bytes left: {way}, {leaf}");
 }

@@ -7,6 +7,7 @@
 
 use std::{
     fs::{self, File},
+    net::UdpSocket,
     os::fd::{AsFd, AsRawFd},
     panic::{self, AssertUnwindSafe},
     path::Path,
@@ -16,9 +17,12 @@ use std::{
 };
 
 use lunatik::ErrorKind;
-use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C, lunatik_flag as F, lunatik_value as V};
+use lunatik_sys::{
+    lunatik_attr as A, lunatik_cmd as C, lunatik_context, lunatik_flag as F, lunatik_value as V,
+};
 use lunatik_tests::{
-    AllFail, Answer, Fault, Faults, Message, NLM_F_DUMP, Netns, Raw, Reply, eventually, run, tell,
+    AllFail, Answer, Fault, Faults, Message, NLM_F_DUMP, Netns, Parameter, Raw, Reply, eventually,
+    run, tell,
 };
 use nix::{
     errno::Errno,
@@ -90,6 +94,34 @@ impl Tally {
     }
 }
 
+/// What is said of states and of hooks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Process,
+    Softirq,
+    Percpu,
+}
+
+impl Kind {
+    /// A request for such a state.
+    fn of(self, message: Message) -> Message {
+        let softirq = |message: Message| {
+            message.u32(
+                A::LUNATIK_A_CONTEXT,
+                lunatik_context::LUNATIK_CONTEXT_SOFTIRQ.0,
+            )
+        };
+        match self {
+            Self::Process => message,
+            Self::Softirq => softirq(message),
+            Self::Percpu => softirq(message).u32(A::LUNATIK_A_FLAGS, F::LUNATIK_F_PERCPU.0),
+        }
+    }
+}
+
+/// The deadline of states for packets: as long as the module may allow (microseconds).
+const LONGEST: u32 = 1_000_000;
+
 /// What one asks about a state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Seen {
@@ -159,11 +191,16 @@ impl Observer {
         u64::from_ne_bytes(alloc.expect("a figure").1[..].try_into().expect("8 bytes"))
     }
 
-    fn make(&mut self, name: &str) {
+    fn make(&mut self, name: &str, kind: Kind) {
         // Its reference goes with the socket.
-        let message = named(C::LUNATIK_CMD_NEWSTATE, name);
+        let message = kind.of(named(C::LUNATIK_CMD_NEWSTATE, name));
         // Time enough for a slow machine.
-        let message = message.u32(A::LUNATIK_A_TIMEOUT, 5_000_000);
+        let timeout = if kind == Kind::Process {
+            5_000_000
+        } else {
+            LONGEST
+        };
+        let message = message.u32(A::LUNATIK_A_TIMEOUT, timeout);
         let answer = self.0.another().request(&message);
         assert_eq!(answer.errno, 0, "{answer:?}");
     }
@@ -287,6 +324,9 @@ impl Outcome {
 /// What is done while an allocation fails.
 enum Act {
     Send(Message),
+    /// A datagram leaves the namespace, in two pieces: the kernel copies the second one
+    /// to a page of its own.
+    Datagram,
     /// The asker's socket is closed.
     Close,
     /// The asker joins a multicast group.
@@ -305,6 +345,7 @@ struct Operation {
     act: Act,
     /// What is run before in the state `s`, which is then there.
     state: Option<&'static str>,
+    kind: Kind,
     /// What the asker asked for before.
     before: Vec<Message>,
     subscribers: usize,
@@ -329,6 +370,7 @@ impl Operation {
             least,
             act,
             state: Some(""),
+            kind: Kind::Process,
             before: Vec::new(),
             subscribers: 0,
             listeners: false,
@@ -362,6 +404,10 @@ impl Operation {
             state: Some(code),
             ..self
         }
+    }
+
+    fn kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     fn before(mut self, message: Message) -> Self {
@@ -452,6 +498,25 @@ impl Operation {
             });
         }
         scene.observer.clear();
+    }
+}
+
+/// A datagram of which the kernel has the first piece.
+struct Datagram(UdpSocket);
+
+impl Datagram {
+    fn begin() -> Self {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+        socket.connect("10.9.0.2:9").expect("a route");
+        let more = MsgFlags::from_bits_retain(libc::MSG_MORE);
+        let sent = send(socket.as_raw_fd(), &[b'a'; 100], more);
+        sent.expect("there is room");
+        Self(socket)
+    }
+
+    /// The second one, with which it is sent.
+    fn end(&self) -> nix::Result<usize> {
+        send(self.0.as_raw_fd(), &[b'b'; 1000], MsgFlags::empty())
     }
 }
 
@@ -552,10 +617,12 @@ impl<'a> Scene<'a> {
             let mut groups = raw.groups().into_iter();
             group = groups.find(|(known, _)| known == name).expect("a group").1;
         }
+        let datagram = matches!(operation.act, Act::Datagram).then(Datagram::begin);
         let before = self.observer.states();
         let fd = asker.as_ref().expect("open").as_fd().as_raw_fd();
         let result = call(None, &mut || match operation.act {
             Act::Send(_) => send(fd, &sent, MsgFlags::empty()),
+            Act::Datagram => datagram.as_ref().expect("begun").end(),
             Act::Close => {
                 asker = None;
                 Ok(0)
@@ -589,7 +656,7 @@ impl<'a> Scene<'a> {
         if states.iter().any(|state| state.name == "s") {
             return;
         }
-        self.observer.make("s");
+        self.observer.make("s", operation.kind);
         self.observer.run("s", code);
         self.subscribers.clear();
         for _ in 0..operation.subscribers {
@@ -961,6 +1028,197 @@ fn scripts() -> Vec<Operation> {
     ]
 }
 
+/// A function for what leaves the namespace, which does `$body` with each datagram.
+macro_rules! on_datagram {
+    ($body:literal) => {
+        concat!(
+            "nf, lunatik = require 'netfilter', require 'lunatik'
+             function register() hook = nf.register{family = 'ipv4', hook = 'output', function(pkt)
+               if pkt:u8(9) == 17 then ",
+            $body,
+            " end end} end register()"
+        )
+    };
+}
+
+/// States for packets, hooks, timers and packets.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn packets() -> Vec<Operation> {
+    use Kind::{Percpu, Softirq};
+    use Operation as O;
+    const BOUND: &str = on_datagram!("");
+    let new = |kind: Kind| kind.of(named(C::LUNATIK_CMD_NEWSTATE, "n"));
+    let close = named(C::LUNATIK_CMD_CLOSE, "s");
+    let mut all = vec![
+        O::send("NEWSTATE for packets", 12, new(Softirq))
+            .without_state()
+            .listeners()
+            .effect(|states| states.push(packet_state(0))),
+        O::send("NEWSTATE of replicas", 12, new(Percpu))
+            .without_state()
+            .listeners()
+            .effect(|states| states.push(packet_state(F::LUNATIK_F_PERCPU.0))),
+        O::send("CLOSE of a bound state", 3, close.clone())
+            .kind(Softirq)
+            .state(BOUND)
+            .effect(Vec::clear),
+        O::send("CLOSE of a bound state of replicas", 3, close)
+            .kind(Percpu)
+            .state(BOUND)
+            .effect(Vec::clear),
+        O::script(
+            "the functions of XDP and TC",
+            20,
+            "require 'xdp'.register(print) require 'tc'.register(print)",
+        )
+        .kind(Percpu)
+        .fresh(),
+    ];
+    for kind in [Softirq, Percpu] {
+        all.extend([
+            O::script("registering a hook", 20, BOUND).kind(kind).fresh(),
+            O::script("registering another hook", 10, "register()")
+                .kind(kind)
+                .state(BOUND)
+                .fresh(),
+            O::script("unregistering a hook", 3, "hook:unregister()")
+                .kind(kind)
+                .state(BOUND)
+                .fresh(),
+            O::script(
+                "hooks that are closed",
+                10,
+                "do local a <close> = nf.register{family = 'inet', hook = 'input', print} end
+                 nf.register{family = 'arp', hook = 'input', print}:unregister()",
+            )
+            .kind(kind)
+            .state(BOUND)
+            .fresh(),
+            O::script("DOSTRING to a bound state", 10, "return 1")
+                .kind(kind)
+                .state(BOUND),
+            O::script(
+                "DOSTRING to a bound state, with tables and strings",
+                30,
+                "local t = {} for i = 1, 8 do t[i] = {i, 'k' .. i} end return t, ('x'):rep(3000)",
+            )
+            .kind(kind)
+            .state(BOUND),
+            O::script(
+                "DOSTRING to a bound state with an error",
+                20,
+                "local function f(n) if n == 0 then error {} end f(n - 1) end f(10)",
+            )
+            .kind(kind)
+            .state(BOUND)
+            .listeners()
+            .fails(libc::EREMOTEIO),
+            O::script("a syntax error for a bound state", 10, "x = = 1")
+                .kind(kind)
+                .state(BOUND)
+                .listeners()
+                .fails(libc::ENOEXEC),
+            O::send("SENDDATA to a bound state", 7, data(b"ping"))
+                .kind(kind)
+                .state(concat!(
+                    "require('lunatik').receive(function(data) return data .. 'pong' end) ",
+                    "require 'netfilter'.register{family = 'arp', hook = 'input', print}"
+                )),
+            O::script("timers", 10, "local t = lunatik.every(100000, print) lunatik.after(100000, print):cancel() t:cancel()")
+                .kind(kind)
+                .state("lunatik = require 'lunatik' keep = lunatik.after(1000000, print)"),
+            O::script("the first timer", 10, "require 'lunatik'.after(100000, print)")
+                .kind(kind)
+                .fresh(),
+            O::new("a packet", 1, Act::Datagram).kind(kind).state(on_datagram!(
+                "local a, b = pkt:string(0, 1000), pkt:string(30) seen = #a + #b + pkt:u32(20)"
+            )),
+            O::new("a packet that is written to", 2, Act::Datagram).kind(kind).state(on_datagram!(
+                "pkt:setstring(900, ('c'):rep(100)) pkt:setu16(1000, 7)"
+            )),
+            O::new("a packet that becomes longer", 2, Act::Datagram).kind(kind).state(on_datagram!(
+                "pkt:append(('d'):rep(2000)) pkt:append('e')"
+            )),
+            O::new("a packet that becomes shorter", 2, Act::Datagram).kind(kind).state(on_datagram!(
+                "pkt:trim(700) pkt:append('f')"
+            )),
+            O::new("a packet whose function fails", 5, Act::Datagram)
+                .kind(kind)
+                .listeners()
+                .fresh()
+                .state(on_datagram!("local function f(n) if n == 0 then error 'no' end f(n - 1) end f(9)")),
+            O::new("a packet whose function tells of it", 5, Act::Datagram)
+                .kind(kind)
+                .listeners()
+                .subscribers(2)
+                .fresh()
+                .state(on_datagram!("lunatik.send(pkt:string(0)) print('a line', #pkt)")),
+            O::new("a packet that starts timers", 3, Act::Datagram).kind(kind).state(on_datagram!(
+                "lunatik.after(100000, print):cancel() hook:unregister()"
+            ))
+            .fresh(),
+            O::new("a packet and a library", 10, Act::Datagram).kind(kind).fresh().state(on_datagram!(
+                "local packet = require 'packet' src = packet.ip(pkt).src"
+            )),
+        ]);
+    }
+    all
+}
+
+fn packet_state(flags: u32) -> Seen {
+    Seen {
+        references: 1,
+        timeout: 10_000,
+        flags,
+        ..Seen::new("n")
+    }
+}
+
+/// Functions that the kernel calls in softirq context, which belongs to no thread, have
+/// no memory at all for a while.
+fn callbacks_without_memory(tally: &mut Tally) {
+    let mut observer = Observer(Raw::here());
+    tally.operations += 1;
+    tally.count("packets and timers without any memory", 2, |point| {
+        let kinds = [Kind::Softirq, Kind::Percpu];
+        let Some(&kind) = kinds.get(point as usize) else {
+            return false;
+        };
+        observer.make("s", kind);
+        observer.run(
+            "s",
+            "n, m, nf, lunatik = 0, 0, require 'netfilter', require 'lunatik'
+             nf.register{family = 'ipv4', hook = 'input', function(pkt)
+               n = n + 1
+               local t = {pkt:string(0), {}}
+               print(t) lunatik.send(t[1])
+               pkt:append(('x'):rep(5000))
+             end}
+             lunatik.every(5, function()
+               m = m + 1
+               local t = {m, {}}
+               lunatik.after(1, function() print(t) end)
+               error(t)
+             end)",
+        );
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let to = socket.local_addr().expect("an address");
+        // The first call takes memory, which is then there.
+        socket.send_to(b"first", to).expect("sends");
+        let all_fail = AllFail::new();
+        for _ in 0..50 {
+            socket.send_to(&[b'a'; 500], to).expect("sends");
+            thread::sleep(Duration::from_millis(5));
+        }
+        drop(all_fail);
+        // Those that came meanwhile may have got no further than to their beginning.
+        socket.send_to(b"last", to).expect("sends");
+        observer.run("s", "if n < 2 or m < 5 then error(n .. ' and ' .. m) end");
+        observer.clear();
+        true
+    });
+}
+
 /// The kernel does much besides, so a part of the points has to do: about `count`
 /// from the first one on, and each of the last `end`.
 fn some(all: u32, count: u32, end: u32) -> impl Iterator<Item = u32> {
@@ -974,9 +1232,16 @@ fn some(all: u32, count: u32, end: u32) -> impl Iterator<Item = u32> {
 fn namespaces(faults: &Faults, tally: &mut Tally, home: &Netns) {
     let live = || {
         let mut observer = Observer(Raw::here());
-        for name in ["a", "b"] {
-            observer.make(name);
+        for (name, kind) in [
+            ("a", Kind::Process),
+            ("b", Kind::Softirq),
+            ("c", Kind::Percpu),
+        ] {
+            observer.make(name, kind);
             observer.collect(name);
+            if kind != Kind::Process {
+                observer.run(name, on_datagram!("seen = pkt:string(0)"));
+            }
         }
         // Another one dies with its socket.
         observer.ask(&ephemeral());
@@ -1043,7 +1308,7 @@ fn module(faults: &Faults, tally: &mut Tally) {
     let loaded = || Path::new("/sys/module/lunatik").exists();
     let works = || {
         let mut observer = Observer(Raw::here());
-        observer.make("s");
+        observer.make("s", Kind::Process);
         observer.collect("s");
         observer.clear();
     };
@@ -1093,10 +1358,23 @@ fn sweep_all() {
     let mut tally = Tally::default();
     let netns = Netns::new();
     netns.enter();
-    for operation in states().into_iter().chain(sockets()).chain(scripts()) {
+    for line in [
+        "link set lo up",
+        "link add dummy0 type dummy",
+        "addr add 10.9.0.1/24 dev dummy0",
+        "link set dummy0 up",
+        "neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev dummy0",
+    ] {
+        run(netns.command("ip").args(line.split(' '))).success();
+    }
+    let longest = Parameter::set("max_softirq_timeout_us", LONGEST);
+    let operations = [states(), sockets(), scripts(), packets()];
+    for operation in operations.into_iter().flatten() {
         operation.sweep(&faults, &mut tally);
     }
+    callbacks_without_memory(&mut tally);
     namespaces(&faults, &mut tally, &netns);
+    drop(longest);
     module(&faults, &mut tally);
     tell!("{} points in {} operations", tally.points, tally.operations);
     assert!(tally.failures.is_empty(), "{:#?}", tally.failures);

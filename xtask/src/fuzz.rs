@@ -57,6 +57,8 @@ enum Target {
     Netlink,
     /// Programs for the states
     Lua,
+    /// Programs that are called for packets
+    Packets,
 }
 
 impl FuzzTask {
@@ -66,6 +68,7 @@ impl FuzzTask {
         words.push(match self.target {
             Target::Netlink => "netlink".to_owned(),
             Target::Lua => "lua".to_owned(),
+            Target::Packets => "packets".to_owned(),
         });
         words.push(format!("--threads {}", self.threads));
         match (self.only, self.count) {

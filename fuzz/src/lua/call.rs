@@ -5,7 +5,7 @@ use super::hostile;
 use crate::random::Random;
 
 /// What functions take, a letter for each argument: integer, small integer,
-/// string, pattern, format, pack format, chunk, table, function, coroutine, buffer, any.
+/// string, pattern, format, pack format, chunk, table, function, coroutine, buffer, packet (k), any.
 /// Functions that are not here get anything.
 const ARGUMENTS: &[(&str, &str)] = &[
     ("assert", "aa"),
@@ -111,7 +111,58 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("packet.sni", "bn"),
     ("packet.tcp", "bn"),
     ("packet.udp", "bn"),
+    ("lunatik.after", "nf"),
+    ("lunatik.every", "nf"),
+    ("pkt.u8", "kn"),
+    ("pkt.setu8", "kni"),
+    ("pkt.u16", "kn"),
+    ("pkt.setu16", "kni"),
+    ("pkt.u32", "kn"),
+    ("pkt.setu32", "kni"),
+    ("pkt.u64", "kn"),
+    ("pkt.setu64", "kni"),
+    ("pkt.u16le", "kn"),
+    ("pkt.setu16le", "kni"),
+    ("pkt.u32le", "kn"),
+    ("pkt.setu32le", "kni"),
+    ("pkt.u64le", "kn"),
+    ("pkt.setu64le", "kni"),
+    ("pkt.string", "kni"),
+    ("pkt.string", "knn"),
+    ("pkt.string", "k"),
+    ("pkt.setstring", "kis"),
+    ("pkt.setstring", "kns"),
+    ("pkt.setstring", "kns"),
+    ("pkt.mark", "ki"),
+    ("pkt.hash", "k"),
+    ("pkt.time", "k"),
+    ("pkt.hwtime", "k"),
+    ("pkt.gso_size", "k"),
+    ("pkt.arg", "k"),
+    ("pkt.protocol", "k"),
+    ("pkt.indev", "k"),
+    ("pkt.outdev", "k"),
+    ("pkt.mac_offset", "k"),
+    ("pkt.network_offset", "k"),
+    ("pkt.transport_offset", "k"),
+    ("pkt.trim", "ki"),
+    ("pkt.trim", "kn"),
+    ("pkt.append", "ks"),
+    ("pkt.append", "ks"),
 ];
+
+/// What a packet has, some of it more than once, as it is to be called more often.
+pub(super) fn methods_of_packets() -> impl Iterator<Item = &'static str> {
+    let names = ARGUMENTS.iter().map(|(name, _)| *name);
+    names.filter(|name| name.starts_with("pkt."))
+}
+
+/// A packet, which may be one that is gone.
+fn packet(random: &mut Random) -> String {
+    random
+        .pick(&["pkt", "pkt", "pkt", "pkt", "pkt", "pkt", "old"])
+        .to_owned()
+}
 
 const COLLECT: &[&str] = &[
     "'collect'",
@@ -151,6 +202,7 @@ fn argument(random: &mut Random, letter: char, vararg: bool) -> String {
         'f' | 'C' => hostile::function(random),
         'c' => hostile::coroutine(random),
         'b' => hostile::buffer(random),
+        'k' => packet(random),
         'g' => random.pick(COLLECT).to_owned(),
         'm' => random
             .pick(&[
@@ -241,7 +293,7 @@ pub(super) fn protected(random: &mut Random, functions: &[String], vararg: bool)
 
 /// How a script comes to the function.
 fn reach(function: &str) -> String {
-    const GLOBAL: &[&str] = &["coroutine", "math", "string", "table", "utf8"];
+    const GLOBAL: &[&str] = &["coroutine", "math", "pkt", "string", "table", "utf8"];
     match function.split_once('.') {
         Some((module, name)) if !GLOBAL.contains(&module) => {
             format!("require '{module}'.{name}")

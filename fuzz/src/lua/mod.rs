@@ -64,6 +64,27 @@ fn case(seed: u64, index: u64, functions: &[String]) -> Case {
     }
 }
 
+/// The body of a function that gets a packet as `pkt` and may have more arguments.
+pub(crate) fn body(random: &mut Random, functions: &[String]) -> String {
+    let program = grammar::program(random, functions);
+    if random.chance(3) {
+        garble::program(random, &program)
+    } else {
+        program
+    }
+}
+
+/// The functions for such bodies: those of the libraries and the methods of packets,
+/// which are what half of the calls are.
+pub(crate) fn functions_of_packets(session: &Session) -> Result<Vec<String>> {
+    let mut functions = library::functions(session)?;
+    let methods: Vec<_> = call::methods_of_packets().map(str::to_owned).collect();
+    for method in methods.iter().cycle().take(functions.len()) {
+        functions.push(method.clone());
+    }
+    Ok(functions)
+}
+
 /// An argument.
 fn value(random: &mut Random, depth: usize) -> Value {
     match random.below(8) {
