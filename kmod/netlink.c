@@ -30,7 +30,7 @@
 	[LUNATIK_A_STATE_NAME]	= { .type = NLA_NUL_STRING },	\
 	[LUNATIK_A_STATE_ID]	= { .type = NLA_U32 }
 
-static const struct nla_policy newstate_policy[LUNATIK_A_MAX + 1] = {
+static const struct nla_policy newstate_policy[] = {
 	[LUNATIK_A_STATE_NAME]	= { .type = NLA_NUL_STRING },
 	[LUNATIK_A_MAX_ALLOC]	= { .type = NLA_U32 },
 	[LUNATIK_A_FLAGS]	= NLA_POLICY_MASK(NLA_U32, LUNATIK_F_EPHEMERAL | LUNATIK_F_PERCPU),
@@ -38,12 +38,12 @@ static const struct nla_policy newstate_policy[LUNATIK_A_MAX + 1] = {
 	[LUNATIK_A_CONTEXT]	= { .type = NLA_U32 },
 };
 
-static const struct nla_policy close_policy[LUNATIK_A_MAX + 1] = {
+static const struct nla_policy close_policy[] = {
 	POLICY_STATE,
 	[LUNATIK_A_FLAGS]	= NLA_POLICY_MASK(NLA_U32, LUNATIK_F_FORCE),
 };
 
-static const struct nla_policy dostring_policy[LUNATIK_A_MAX + 1] = {
+static const struct nla_policy dostring_policy[] = {
 	POLICY_STATE,
 	[LUNATIK_A_CODE]	= { .type = NLA_BINARY },
 	[LUNATIK_A_CHUNK_NAME]	= { .type = NLA_NUL_STRING },
@@ -51,29 +51,31 @@ static const struct nla_policy dostring_policy[LUNATIK_A_MAX + 1] = {
 	[LUNATIK_A_TIMEOUT]	= { .type = NLA_U32 },
 };
 
-static const struct nla_policy getstate_policy[LUNATIK_A_MAX + 1] = {
+static const struct nla_policy getstate_policy[] = {
 	POLICY_STATE,
 	[LUNATIK_A_FLAGS]	= NLA_POLICY_MASK(NLA_U32, LUNATIK_F_SUBSCRIBE),
 	[LUNATIK_A_SESSION]	= { .type = NLA_U32 },
 };
 
-static const struct nla_policy putstate_policy[LUNATIK_A_MAX + 1] = {
+static const struct nla_policy putstate_policy[] = {
 	POLICY_STATE,
 };
 
-static const struct nla_policy senddata_policy[LUNATIK_A_MAX + 1] = {
+static const struct nla_policy senddata_policy[] = {
 	POLICY_STATE,
 	[LUNATIK_A_DATA]	= { .type = NLA_BINARY },
 	[LUNATIK_A_MESSAGE]	= { .type = NLA_BINARY },
 	[LUNATIK_A_TIMEOUT]	= { .type = NLA_U32 },
 };
 
-static const struct nla_policy getlog_policy[LUNATIK_A_MAX + 1] = {
+static const struct nla_policy getlog_policy[] = {
 	POLICY_STATE,
 	[LUNATIK_A_SEQUENCE]	= { .type = NLA_U64 },
 };
 
-static const struct nla_policy nothing_policy[LUNATIK_A_MAX + 1] = {
+/* With an attribute of which nothing is said, for without any none would be refused. */
+static const struct nla_policy nothing_policy[] = {
+	[LUNATIK_A_STATE_NAME]	= { },
 };
 
 static int refuse(struct netlink_ext_ack *extack, const struct nlattr *attr, int err,
@@ -1005,10 +1007,11 @@ static int log_dump_done(struct netlink_callback *cb)
 	return 0;
 }
 
+/* The kernel makes room for each attribute up to the last that the policy knows. */
 #define OPERATION(name)						\
 	.flags		= GENL_UNS_ADMIN_PERM,			\
 	.policy		= name##_policy,			\
-	.maxattr	= LUNATIK_A_MAX
+	.maxattr	= ARRAY_SIZE(name##_policy) - 1
 
 static const struct genl_ops operations[] = {
 	{
