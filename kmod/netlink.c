@@ -628,12 +628,12 @@ static int check_code(struct genl_info *info, const struct nlattr **only)
  * whole system for reading until all requests of a datagram have been served, so
  * the longest deadline is for all of them together.
  */
-static u64 get_limit(struct sk_buff *skb, u64 now)
+static u64 get_limit(struct sk_buff *skb, u64 now, u32 longest)
 {
 	/* A request has no time stamp of its own. */
 	if (!skb->tstamp)
 		skb->tstamp = ns_to_ktime(now);
-	return ktime_to_ns(skb->tstamp) + (u64)lunatik_max_timeout() * NSEC_PER_USEC;
+	return ktime_to_ns(skb->tstamp) + (u64)longest * NSEC_PER_USEC;
 }
 
 /*
@@ -645,21 +645,20 @@ static int run(struct sk_buff *skb, struct genl_info *info, struct lunatik_run *
 	struct lunatik_state *state = find_for(info);
 	struct lunatik_reply reply;
 	u64 now = ktime_get_ns();
-	u32 timeout;
+	u32 timeout, longest = lunatik_max_timeout();
 	bool softirq;
 	int err;
 
 	if (IS_ERR(state))
 		return PTR_ERR(state);
 	softirq = state->context == LUNATIK_CONTEXT_SOFTIRQ;
-	err = get_timeout(info, softirq ? lunatik_timeout() : state->timeout,
-			  lunatik_max_timeout(), &timeout);
+	err = get_timeout(info, softirq ? lunatik_timeout() : state->timeout, longest, &timeout);
 	if (err)
 		goto out;
 	run->hold = state->timeout;
 	if (softirq && info->attrs[LUNATIK_A_TIMEOUT])
 		run->hold = min(timeout, lunatik_max_softirq_timeout());
-	run->limit = get_limit(skb, now);
+	run->limit = get_limit(skb, now, longest);
 	if (run->limit <= now) {
 		err = refuse(info->extack, NULL, -ETIME,
 			     "requests sent at once have had the longest deadline together");
@@ -743,12 +742,13 @@ static void receive(lua_State *L, struct senddata *senddata)
 	lua_pushlstring(L, nla_data(data), nla_len(data));
 	lua_call(L, 1, 1);
 	lunatik_poll(L);
-	if (lua_isnil(L, -1))
-		return;
-	if (!lua_isstring(L, -1))
+	text = lua_tolstring(L, -1, &len);
+	if (!text) {
+		if (lua_isnil(L, -1))
+			return;
 		luaL_error(L, "the receiver returned a %s, not a string or nil",
 			   luaL_typename(L, -1));
-	text = lua_tolstring(L, -1, &len);
+	}
 	if (len > LUNATIK_DATA_MAX)
 		lunatik_run_fail(L, -EMSGSIZE, "the reply's %I bytes exceed %d",
 				 (lua_Integer)len, LUNATIK_DATA_MAX);

@@ -64,54 +64,54 @@ impl lunatik_attr {
     pub const LUNATIK_A_TRACEBACK: lunatik_attr = lunatik_attr(11);
     /// string, to 60 KiB
     pub const LUNATIK_A_DATA: lunatik_attr = lunatik_attr(12);
-    /// u32, port id of the session's control channel
-    pub const LUNATIK_A_SESSION: lunatik_attr = lunatik_attr(13);
-    /// u64
-    pub const LUNATIK_A_SEQUENCE: lunatik_attr = lunatik_attr(14);
-    /// u32, bytes in use
-    pub const LUNATIK_A_CURR_ALLOC: lunatik_attr = lunatik_attr(15);
-    /// u32, most bytes that were ever in use
-    pub const LUNATIK_A_PEAK_ALLOC: lunatik_attr = lunatik_attr(16);
-    /// u32, enum lunatik_context
-    pub const LUNATIK_A_CONTEXT: lunatik_attr = lunatik_attr(17);
-    /// u32
-    pub const LUNATIK_A_REFERENCES: lunatik_attr = lunatik_attr(18);
-    /// u32
-    pub const LUNATIK_A_SUBSCRIBERS: lunatik_attr = lunatik_attr(19);
-    /// u64
-    pub const LUNATIK_A_RUNS: lunatik_attr = lunatik_attr(20);
-    /// u64, runs that ended in an error
-    pub const LUNATIK_A_ERRORS: lunatik_attr = lunatik_attr(21);
-    /// u64, those of them that ended in ETIME
-    pub const LUNATIK_A_DEADLINE_KILLS: lunatik_attr = lunatik_attr(22);
-    /// u64, nanoseconds of wall-clock time in all runs
-    pub const LUNATIK_A_RUN_TIME: lunatik_attr = lunatik_attr(23);
-    /// u64, nanoseconds since the epoch
-    pub const LUNATIK_A_CREATED: lunatik_attr = lunatik_attr(24);
-    /// u64, nanoseconds since the epoch
-    pub const LUNATIK_A_TIME: lunatik_attr = lunatik_attr(25);
-    /// string, a line of the log
-    pub const LUNATIK_A_TEXT: lunatik_attr = lunatik_attr(26);
-    /// u64, lines
-    pub const LUNATIK_A_LOST: lunatik_attr = lunatik_attr(27);
-    /// u32, positive
-    pub const LUNATIK_A_ERRNO: lunatik_attr = lunatik_attr(28);
-    /// NUL-terminated, the module's version
-    pub const LUNATIK_A_VERSION: lunatik_attr = lunatik_attr(29);
-    /// NUL-terminated, such as "Lua 5.5.1"
-    pub const LUNATIK_A_LUA_VERSION: lunatik_attr = lunatik_attr(30);
-    /// u32, states in this namespace
-    pub const LUNATIK_A_STATES: lunatik_attr = lunatik_attr(31);
-    /// u64, bytes that this namespace's states are charged
-    pub const LUNATIK_A_ALLOC: lunatik_attr = lunatik_attr(32);
-    /// u32, quota of states
-    pub const LUNATIK_A_MAX_STATES: lunatik_attr = lunatik_attr(33);
-    /// u64, quota of bytes
-    pub const LUNATIK_A_MAX_TOTAL_ALLOC: lunatik_attr = lunatik_attr(34);
-    /// u32, microseconds
-    pub const LUNATIK_A_MAX_TIMEOUT: lunatik_attr = lunatik_attr(35);
     /// string, to 60 KiB, may be repeated
-    pub const LUNATIK_A_MESSAGE: lunatik_attr = lunatik_attr(36);
+    pub const LUNATIK_A_MESSAGE: lunatik_attr = lunatik_attr(13);
+    /// u32, port id of the session's control channel
+    pub const LUNATIK_A_SESSION: lunatik_attr = lunatik_attr(14);
+    /// u64
+    pub const LUNATIK_A_SEQUENCE: lunatik_attr = lunatik_attr(15);
+    /// u32, bytes in use
+    pub const LUNATIK_A_CURR_ALLOC: lunatik_attr = lunatik_attr(16);
+    /// u32, most bytes that were ever in use
+    pub const LUNATIK_A_PEAK_ALLOC: lunatik_attr = lunatik_attr(17);
+    /// u32, enum lunatik_context
+    pub const LUNATIK_A_CONTEXT: lunatik_attr = lunatik_attr(18);
+    /// u32
+    pub const LUNATIK_A_REFERENCES: lunatik_attr = lunatik_attr(19);
+    /// u32
+    pub const LUNATIK_A_SUBSCRIBERS: lunatik_attr = lunatik_attr(20);
+    /// u64
+    pub const LUNATIK_A_RUNS: lunatik_attr = lunatik_attr(21);
+    /// u64, runs that ended in an error
+    pub const LUNATIK_A_ERRORS: lunatik_attr = lunatik_attr(22);
+    /// u64, those of them that ended in ETIME
+    pub const LUNATIK_A_DEADLINE_KILLS: lunatik_attr = lunatik_attr(23);
+    /// u64, nanoseconds of wall-clock time in all runs
+    pub const LUNATIK_A_RUN_TIME: lunatik_attr = lunatik_attr(24);
+    /// u64, nanoseconds since the epoch
+    pub const LUNATIK_A_CREATED: lunatik_attr = lunatik_attr(25);
+    /// u64, nanoseconds since the epoch
+    pub const LUNATIK_A_TIME: lunatik_attr = lunatik_attr(26);
+    /// string, a line of the log
+    pub const LUNATIK_A_TEXT: lunatik_attr = lunatik_attr(27);
+    /// u64, lines
+    pub const LUNATIK_A_LOST: lunatik_attr = lunatik_attr(28);
+    /// u32, positive
+    pub const LUNATIK_A_ERRNO: lunatik_attr = lunatik_attr(29);
+    /// NUL-terminated, the module's version
+    pub const LUNATIK_A_VERSION: lunatik_attr = lunatik_attr(30);
+    /// NUL-terminated, such as "Lua 5.5.1"
+    pub const LUNATIK_A_LUA_VERSION: lunatik_attr = lunatik_attr(31);
+    /// u32, states in this namespace
+    pub const LUNATIK_A_STATES: lunatik_attr = lunatik_attr(32);
+    /// u64, bytes that this namespace's states are charged
+    pub const LUNATIK_A_ALLOC: lunatik_attr = lunatik_attr(33);
+    /// u32, quota of states
+    pub const LUNATIK_A_MAX_STATES: lunatik_attr = lunatik_attr(34);
+    /// u64, quota of bytes
+    pub const LUNATIK_A_MAX_TOTAL_ALLOC: lunatik_attr = lunatik_attr(35);
+    /// u32, microseconds
+    pub const LUNATIK_A_MAX_TIMEOUT: lunatik_attr = lunatik_attr(36);
     /// nest: INDEX and one more; may be repeated
     pub const LUNATIK_A_ANSWER: lunatik_attr = lunatik_attr(37);
     /// u32, which MESSAGE, from 0

@@ -203,6 +203,7 @@ enum lunatik_attr {
 	LUNATIK_A_ERROR,		/* string, the Lua error's text */
 	LUNATIK_A_TRACEBACK,		/* string */
 	LUNATIK_A_DATA,			/* string, to 60 KiB */
+	LUNATIK_A_MESSAGE,		/* string, to 60 KiB, may be repeated */
 	LUNATIK_A_SESSION,		/* u32, port id of the session's control channel */
 	LUNATIK_A_SEQUENCE,		/* u64 */
 	LUNATIK_A_CURR_ALLOC,		/* u32, bytes in use */
@@ -226,7 +227,6 @@ enum lunatik_attr {
 	LUNATIK_A_MAX_STATES,		/* u32, quota of states */
 	LUNATIK_A_MAX_TOTAL_ALLOC,	/* u64, quota of bytes */
 	LUNATIK_A_MAX_TIMEOUT,		/* u32, microseconds */
-	LUNATIK_A_MESSAGE,		/* string, to 60 KiB, may be repeated */
 	LUNATIK_A_ANSWER,		/* nest: INDEX and one more; may be repeated */
 	LUNATIK_A_INDEX,		/* u32, which MESSAGE, from 0 */
 	LUNATIK_A_TAKEN,		/* u32, MESSAGEs that have been run */
