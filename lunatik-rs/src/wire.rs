@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(found[0], (12, b"12345".to_vec()));
         assert_eq!(found[1], (1, b"fw\0".to_vec()));
         assert_eq!(found[2], (4, 2u32.to_ne_bytes().to_vec()));
-        assert_eq!(found[3], (14, u64::MAX.to_ne_bytes().to_vec()));
+        assert_eq!(found[3], (15, u64::MAX.to_ne_bytes().to_vec()));
         // A nest counts the padding of what it holds.
         assert_eq!(found[4].0, 8);
         assert_eq!(found[4].1.len(), 8);

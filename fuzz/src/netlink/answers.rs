@@ -455,7 +455,7 @@ mod tests {
         assert!(reply(&[12, 0, 9, 0x80, 5, 0, 2, 0, 1, 0, 0, 0]).is_ok());
         assert!(reply(&[12, 0, 9, 0x80, 5, 0, 2, 0, 2, 0, 0, 0]).is_err());
         // MAX_ALLOC 1 with CURR_ALLOC 2, in one replica or in two.
-        let memory = [8, 0, 2, 0, 1, 0, 0, 0, 8, 0, 15, 0, 2, 0, 0, 0];
+        let memory = [8, 0, 2, 0, 1, 0, 0, 0, 8, 0, 16, 0, 2, 0, 0, 0];
         assert!(reply(&memory).is_err());
         assert!(reply(&[&memory[..], &[8, 0, 42, 0, 1, 0, 0, 0]].concat()).is_err());
         assert!(reply(&[&memory[..], &[8, 0, 42, 0, 2, 0, 0, 0]].concat()).is_ok());
