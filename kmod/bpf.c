@@ -52,6 +52,7 @@ __bpf_kfunc int bpf_lunatik_tc(struct __sk_buff *ctx, u32 state, u64 arg)
 	lunatik_packet_init_skb(&packet, LUNATIK_HOOK_TC, skb, ingress ? skb->dev : NULL,
 				ingress ? NULL : skb->dev);
 	packet.arg = arg;
+	packet.moved = false;
 	return lunatik_hook_run_by_id(lnet, state, LUNATIK_HOOK_TC, &packet);
 }
 

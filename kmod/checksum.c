@@ -30,9 +30,15 @@ static bool is_empty(struct span a)
 struct transport_sum {
 	__sum16 *sum;
 	bool pseudo;		/* it is over the addresses, too */
-	bool zero_is_none;	/* and over nothing if it is 0 */
+	bool never_zero;	/* unless there is none */
 	bool part;		/* it says how many bytes it is over, maybe not all */
 	s32 end;		/* of what it is over */
+};
+
+enum sum_kind {
+	SUM_NONE,
+	SUM_WHOLE,
+	SUM_PARTIAL,	/* over the pseudo header alone, and not inverted */
 };
 
 /* What is directly writable at an offset, or NULL. */
@@ -78,6 +84,40 @@ static s32 datagram_end(const struct lunatik_packet *packet, const struct lunati
 				   S32_MAX;
 }
 
+/*
+ * Whether the device is to fill in this header's checksum. In a tunnel it is to do so for
+ * the innermost header; those outside have their own, or none.
+ */
+static bool is_for_device(const struct sk_buff *skb, s32 transport)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL && skb_checksum_start_offset(skb) == transport;
+}
+
+/*
+ * Whether who cuts the packet into segments makes this header's checksum anew for each,
+ * from the pseudo header's part that is there. Where the device cannot compute any,
+ * ip_summed does not tell of it. Fragments in a list have a checksum each, but those
+ * around the list have not.
+ */
+static bool is_for_segments(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb) && (skb_shinfo(skb)->gso_type &
+				   (SKB_GSO_FRAGLIST | SKB_GSO_UDP_TUNNEL_CSUM)) != SKB_GSO_FRAGLIST;
+}
+
+/* What is in the header's checksum. */
+static enum sum_kind sum_kind(const struct lunatik_packet *packet, s32 transport,
+			      const struct transport_sum *found)
+{
+	const struct sk_buff *skb = packet->skb;
+
+	if (packet->kind != LUNATIK_HOOK_XDP && is_for_device(skb, transport))
+		return SUM_PARTIAL;
+	if (found->never_zero && !*found->sum)
+		return SUM_NONE;
+	return packet->kind != LUNATIK_HOOK_XDP && is_for_segments(skb) ? SUM_PARTIAL : SUM_WHOLE;
+}
+
 static bool find_transport(const struct lunatik_packet *packet,
 			   const struct lunatik_layout *layout, struct transport_sum *found)
 {
@@ -89,7 +129,7 @@ static bool find_transport(const struct lunatik_packet *packet,
 	*found = (struct transport_sum){
 		.sum		= at(packet, off, sizeof(*found->sum)),
 		.pseudo		= layout->transport_protocol != IPPROTO_ICMP,
-		.zero_is_none	= layout->transport_protocol == IPPROTO_UDP,
+		.never_zero	= layout->transport_protocol == IPPROTO_UDP,
 	};
 	if (!found->sum)
 		return false;
@@ -122,40 +162,21 @@ static s32 offset_of(const struct lunatik_packet *packet, const void *ptr)
 	return (const u8 *)ptr - packet->buffer.data;
 }
 
-/*
- * The device, or who cuts the packet into segments, adds what it sees of it to what is
- * there: the pseudo header's part, not inverted. Where the device cannot, UDP does not
- * say so of what is to be cut. Fragments in a list have a checksum each.
- */
-static bool is_partial(const struct lunatik_packet *packet)
-{
-	const struct sk_buff *skb = packet->skb;
-
-	if (packet->kind == LUNATIK_HOOK_XDP)
-		return false;
-	return skb->ip_summed == CHECKSUM_PARTIAL ||
-	       (skb_is_gso(skb) && !(skb_shinfo(skb)->gso_type & SKB_GSO_FRAGLIST));
-}
-
 static void change(__sum16 *sum, __wsum difference)
 {
 	*sum = csum_fold(csum_add(~csum_unfold(*sum), difference));
 }
 
-static void change_transport(const struct lunatik_packet *packet, struct transport_sum transport,
+static void change_transport(const struct transport_sum *transport, enum sum_kind kind,
 			     __wsum difference, bool pseudo)
 {
-	if (transport.zero_is_none && !*transport.sum && !is_partial(packet))
-		return;
-	if (is_partial(packet)) {
-		if (pseudo)
-			*transport.sum = ~csum_fold(csum_add(csum_unfold(*transport.sum),
-							     difference));
-		return;
+	if (kind == SUM_WHOLE) {
+		change(transport->sum, difference);
+		if (transport->never_zero && !*transport->sum)
+			*transport->sum = CSUM_MANGLED_0;
+	} else if (kind == SUM_PARTIAL && pseudo) {
+		*transport->sum = ~csum_fold(csum_add(csum_unfold(*transport->sum), difference));
 	}
-	change(transport.sum, difference);
-	if (transport.zero_is_none && !*transport.sum)
-		*transport.sum = CSUM_MANGLED_0;
 }
 
 /* The sum of what a write changes in `part`, whose first byte is an even one of the sum. */
@@ -206,23 +227,51 @@ static struct span addresses(const struct lunatik_layout *layout)
 			       begin + (s32)sizeof(struct ipv6hdr) };
 }
 
+/*
+ * From where a device is to fill in a checksum inside, the bytes, whatever they are, will
+ * sum up to what is in its place now, inverted: the checksum outside has been made so.
+ */
+static __wsum whole_difference(const struct lunatik_packet *packet, const struct write *write,
+			       struct span whole)
+{
+	const struct sk_buff *skb = packet->skb;
+	struct span inner;
+	s32 start;
+
+	if (packet->kind == LUNATIK_HOOK_XDP || skb->ip_summed != CHECKSUM_PARTIAL)
+		return difference(write, whole);
+	start = skb_checksum_start_offset(skb);
+	if (start <= whole.begin || start >= whole.end)
+		return difference(write, whole);
+	whole.end = start;
+	inner.begin = start + skb->csum_offset;
+	inner.end = inner.begin + (s32)sizeof(__sum16);
+	return csum_sub(difference(write, whole), difference(write, inner));
+}
+
 static void fix_transport(const struct lunatik_packet *packet,
 			  const struct lunatik_layout *layout, const struct write *write)
 {
 	struct transport_sum transport;
+	enum sum_kind kind;
+	struct span whole;
 	__wsum sum;
 
 	if (!find_transport(packet, layout, &transport) ||
 	    covers(packet, write, transport.sum))
 		return;
-	if (transport.pseudo) {
-		sum = difference(write, addresses(layout));
-		if (sum)
-			change_transport(packet, transport, sum, true);
-	}
-	sum = difference(write, (struct span){ layout->transport, transport.end });
+	whole = (struct span){ layout->transport, transport.end };
+	sum = transport.pseudo ? difference(write, addresses(layout)) : 0;
+	if (!sum && is_empty(both(write->span, whole)))
+		return;
+	kind = sum_kind(packet, layout->transport, &transport);
 	if (sum)
-		change_transport(packet, transport, sum, false);
+		change_transport(&transport, kind, sum, true);
+	if (kind != SUM_WHOLE)
+		return;
+	sum = whole_difference(packet, write, whole);
+	if (sum)
+		change_transport(&transport, kind, sum, false);
 }
 
 void lunatik_checksum_write(struct lunatik_packet *packet, s32 off, const void *from, u32 n)
@@ -281,11 +330,42 @@ static bool resize_network(const struct lunatik_packet *packet,
 	return true;
 }
 
+/* Whether the datagram ends with the packet, as each of its headers tells. */
+static bool reaches_end(const struct lunatik_packet *packet, const struct lunatik_layout *layout)
+{
+	s32 end = packet->buffer.len;
+	struct transport_sum transport;
+
+	if (datagram_end(packet, layout) != end)
+		return false;
+	return layout->transport_protocol != IPPROTO_UDP ||
+	       (find_transport(packet, layout, &transport) && transport.end == end);
+}
+
+int lunatik_checksum_settle(struct lunatik_packet *packet)
+{
+	const struct lunatik_layout *layout = lunatik_packet_layout(packet);
+	struct sk_buff *skb = packet->skb;
+	s32 start;
+
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		return 0;
+	if (layout->version && is_for_device(skb, layout->transport) &&
+	    reaches_end(packet, layout))
+		return 0;
+	/* Who made the packet may have put it anywhere. */
+	start = skb_checksum_start_offset(skb);
+	if (start < 0 || start + skb->csum_offset + sizeof(__sum16) > packet->buffer.linear)
+		return 0;
+	return skb_csum_hwoffload_help(skb, 0);
+}
+
 void lunatik_checksum_resize(struct lunatik_packet *packet, s32 off, s32 more, __wsum sum)
 {
 	const struct lunatik_layout *layout = lunatik_packet_layout(packet);
 	struct transport_sum transport;
 	struct udphdr *udp = NULL;
+	enum sum_kind kind;
 	__be16 old, new;
 	bool found;
 
@@ -295,6 +375,7 @@ void lunatik_checksum_resize(struct lunatik_packet *packet, s32 off, s32 more, _
 	found = !layout->fragment && find_transport(packet, layout, &transport);
 	if (!resize_network(packet, layout, more) || !found)
 		return;
+	kind = sum_kind(packet, layout->transport, &transport);
 	if (layout->transport_protocol == IPPROTO_UDP) {
 		/* What comes after the datagram is none of its. */
 		if (transport.end != (s32)packet->buffer.len - more)
@@ -305,12 +386,12 @@ void lunatik_checksum_resize(struct lunatik_packet *packet, s32 off, s32 more, _
 	}
 	if ((off - layout->transport) & 1)
 		sum = csum_shift(sum, 1);
-	change_transport(packet, transport, more < 0 ? csum_sub(0, sum) : sum, false);
+	change_transport(&transport, kind, more < 0 ? csum_sub(0, sum) : sum, false);
 	if (udp)
-		change_transport(packet, transport, add(&udp->len, more), false);
+		change_transport(&transport, kind, add(&udp->len, more), false);
 	if (transport.pseudo) {
 		old = htons(packet->buffer.len - layout->transport - more);
 		new = htons(packet->buffer.len - layout->transport);
-		change_transport(packet, transport, word_difference(old, new), true);
+		change_transport(&transport, kind, word_difference(old, new), true);
 	}
 }

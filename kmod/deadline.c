@@ -90,7 +90,8 @@ void lunatik_attend(lua_State *L)
 	struct lunatik_deadline *deadline = container_of(guard, struct lunatik_deadline, guard);
 	int why;
 
-	if (guard->attention & BIT(LUNATIK_ATTEND_LOOK) && lunatik_clock() >= deadline->end) {
+	if (guard->attention & BIT(LUNATIK_ATTEND_LOOK) &&
+	    !lunatik_deadline_left(deadline, lunatik_clock())) {
 		set_bit(LUNATIK_ATTEND_EXPIRED, &guard->attention);
 		arm(L);
 	}
@@ -188,7 +189,7 @@ void lunatik_deadline_restart(struct lunatik_deadline *deadline, u64 end)
 	barrier();
 	clear_bit(LUNATIK_ATTEND_EXPIRED, &deadline->guard.attention);
 	/* The timer comes often enough by itself for all but the shortest. */
-	if (LUNATIK_TIMED && end < hrtimer_get_expires_ns(&deadline->timer))
+	if (LUNATIK_TIMED && end < (u64)hrtimer_get_expires(&deadline->timer))
 		hrtimer_start(&deadline->timer, ns_to_ktime(end), HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
@@ -225,23 +226,23 @@ static enum hrtimer_restart tick_atomic(struct hrtimer *timer)
 {
 	struct lunatik_watch *watch = container_of(timer, struct lunatik_watch, timer);
 	struct lunatik_deadline *deadline = READ_ONCE(watch->deadline);
-	u64 now = lunatik_clock(), next;
+	u64 now = lunatik_clock(), left;
 
 	if (!deadline) {
 		watch->next = U64_MAX;
 		return HRTIMER_NORESTART;
 	}
-	next = deadline->end;
-	if (now >= next) {
+	left = lunatik_deadline_left(deadline, now);
+	if (!left) {
 		struct lunatik_guard *guard = &deadline->guard;
 
 		set_bit(LUNATIK_ATTEND_EXPIRED, &guard->attention);
 		WRITE_ONCE(guard->stack_step, ULONG_MAX);
 		arm(guard->L);
-		next = now + lunatik_clock_of_us(TICK_NS / NSEC_PER_USEC);
+		left = lunatik_clock_of_us(TICK_NS / NSEC_PER_USEC);
 	}
-	watch->next = next;
-	hrtimer_set_expires(timer, ns_to_ktime(ktime_get_ns() + lunatik_clock_ns(next - now)));
+	watch->next = now + left;
+	hrtimer_set_expires(timer, ns_to_ktime(ktime_get_ns() + lunatik_clock_ns(left)));
 	return HRTIMER_RESTART;
 }
 
@@ -269,7 +270,9 @@ void lunatik_deadline_start_watch(struct lunatik_watch *watch, struct lunatik_de
 		return;
 	}
 	watch->next = deadline->end;
-	hrtimer_start(&watch->timer, ns_to_ktime((u64)deadline->timeout * NSEC_PER_USEC),
+	/* A run that let go of its deadline has less left than its timeout. */
+	hrtimer_start(&watch->timer,
+		      ns_to_ktime(lunatik_clock_ns(deadline->end - deadline->begin)),
 		      HRTIMER_MODE_REL_PINNED_HARD);
 }
 

@@ -108,6 +108,15 @@ static __always_inline void lunatik_deadline_leave_atomic(struct lunatik_deadlin
 	lunatik_guard_leave(&deadline->guard);
 }
 
+/* How long it may take still (ticks); no time at all if the clock went back meanwhile. */
+static inline u64 lunatik_deadline_left(const struct lunatik_deadline *deadline, u64 now)
+{
+	u64 may = READ_ONCE(deadline->end) - READ_ONCE(deadline->begin);
+	u64 took = now - READ_ONCE(deadline->begin);
+
+	return took < may ? may - took : 0;
+}
+
 /* Whether such a run is under way on this CPU. */
 static __always_inline bool lunatik_deadline_busy(void)
 {

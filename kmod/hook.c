@@ -13,6 +13,7 @@
 
 #include "callback.h"
 #include "clock.h"
+#include "description.h"
 #include "hook.h"
 #include "hook_run.h"
 #include "lib/lib.h"
@@ -136,7 +137,7 @@ static size_t size_of(const struct lunatik_state *state)
 
 static void uncharge(struct lunatik_replica *replica, size_t size)
 {
-	spin_lock_bh(&replica->lock);
+	lunatik_replica_lock(replica);
 	lunatik_heap_uncharge(&replica->heap, size);
 	spin_unlock_bh(&replica->lock);
 }
@@ -177,7 +178,7 @@ static void drop_functions(struct lunatik_hook *hook)
 		if (!replica->L)
 			continue;
 		slot = slot_of(hook, replica);
-		spin_lock_bh(&replica->lock);
+		lunatik_replica_lock(replica);
 		if (slot->function)
 			lunatik_call_clear(replica->callbacks, LUNATIK_CALLBACK_HOOKS + hook->index);
 		slot->function = false;
@@ -452,14 +453,11 @@ bool lunatik_hook_unregister(lua_State *L, u64 id)
  */
 __cold bool lunatik_hook_wait(struct lunatik_replica *replica)
 {
-	u64 begin = lunatik_clock(), most = 2 * lunatik_clock_of_us(replica->state->timeout);
+	u64 begin = lunatik_clock();
+	bool locked = lunatik_replica_wait(replica, 2 * replica->state->timeout_ticks);
 
-	while (lunatik_clock() - begin < most) {
-		cpu_relax();
-		if (!spin_is_locked(&replica->lock) && spin_trylock(&replica->lock))
-			return true;
-	}
-	return false;
+	lunatik_share_charge_hooks(replica->state->lnet, lunatik_clock() - begin);
+	return locked;
 }
 
 /* What a function returned, if that is no verdict, becomes an error of its own. */
@@ -536,17 +534,12 @@ void lunatik_hooks_add_figures(struct lunatik_state *state, u64 *runs, u64 *run_
 	spin_unlock_bh(&hooks->lock);
 }
 
-static int put_u64(struct sk_buff *skb, int type, u64 value)
-{
-	return nla_put(skb, type, sizeof(value), &value);
-}
-
 static int put_verdict(struct sk_buff *skb, u32 verdict, u64 count)
 {
 	struct nlattr *nest = nla_nest_start(skb, LUNATIK_A_VERDICT);
 
 	if (!nest || nla_put_u32(skb, LUNATIK_A_VALUE, verdict) ||
-	    put_u64(skb, LUNATIK_A_COUNT, count))
+	    lunatik_put_u64(skb, LUNATIK_A_COUNT, count))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -572,11 +565,11 @@ static int put_hook(struct sk_buff *skb, const struct lunatik_hook *hook)
 	add_up(hook, &sum);
 	if (!nest || nla_put_u32(skb, LUNATIK_A_HOOK_KIND, hook->kind) ||
 	    nla_put_u32(skb, LUNATIK_A_ON_ERROR, hook->on_error) ||
-	    put_u64(skb, LUNATIK_A_CALLS, sum.calls) ||
-	    put_u64(skb, LUNATIK_A_ERRORS, sum.errors) ||
-	    put_u64(skb, LUNATIK_A_DEADLINE_KILLS, sum.deadline_kills) ||
-	    put_u64(skb, LUNATIK_A_MISSED, atomic64_read(&hook->missed)) ||
-	    put_u64(skb, LUNATIK_A_RUN_TIME, lunatik_clock_ns(sum.run_time)))
+	    lunatik_put_u64(skb, LUNATIK_A_CALLS, sum.calls) ||
+	    lunatik_put_u64(skb, LUNATIK_A_ERRORS, sum.errors) ||
+	    lunatik_put_u64(skb, LUNATIK_A_DEADLINE_KILLS, sum.deadline_kills) ||
+	    lunatik_put_u64(skb, LUNATIK_A_MISSED, atomic64_read(&hook->missed)) ||
+	    lunatik_put_u64(skb, LUNATIK_A_RUN_TIME, lunatik_clock_ns(sum.run_time)))
 		return -EMSGSIZE;
 	if (hook->kind == LUNATIK_HOOK_NETFILTER &&
 	    (nla_put_u32(skb, LUNATIK_A_FAMILY, hook->ops.pf) ||

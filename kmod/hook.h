@@ -53,7 +53,7 @@ struct lunatik_hook {
 	bool of_device;			/* is ops.dev's, until that goes */
 	struct list_head by_device;	/* lnet->device_lock; in lnet->device_hooks until then */
 	struct nf_hook_ops ops;		/* of netfilter's; dev: device_lock and hooks.lock to change */
-	atomic64_t missed;		/* packets that met a replica in use by who may sleep, a script, or no time left */
+	atomic64_t missed;		/* packets that met a replica without a function or in use by who may sleep, a script, or no time left */
 	char name[48];
 	struct rcu_head rcu;
 	struct lunatik_slot slots[];	/* by replica */

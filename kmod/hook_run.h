@@ -50,8 +50,17 @@ long lunatik_hook_failed(struct lunatik_hook *hook, struct lunatik_slot *slot,
 			 struct lunatik_replica *replica, enum lunatik_called called, int status,
 			 lua_Integer result);
 
-/* Waits for the replica's lock, but not for ever: false without it. */
+/* Waits for the replica's lock, but not for ever: false without it. BH disabled. */
 bool lunatik_hook_wait(struct lunatik_replica *replica);
+
+/*
+ * Others may have one, and what is to become of packets that it cannot be asked about was
+ * said for all. Programs of eBPF are told, and a hook that is to go is none any more.
+ */
+static inline long lunatik_hook_without_function(const struct lunatik_hook *hook, u32 kind)
+{
+	return kind == LUNATIK_HOOK_NETFILTER && !READ_ONCE(hook->dead) ? -EBUSY : -ENOENT;
+}
 
 /* The replica's lock is held. */
 static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
@@ -70,11 +79,6 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 	replica->run = &replica->callback;
 	lunatik_deadline_enter_atomic(&replica->deadline, L, hook->state->timeout_ticks,
 				      hook->state->timeout);
-	if (unlikely(replica->deadline.begin < this_cpu_read(lunatik_share_rests) &&
-		     lunatik_share_used_up(hook->state->lnet, replica->deadline.begin))) {
-		result = -EBUSY;
-		goto out;
-	}
 	called = lunatik_call(L, LUNATIK_CALLBACK_HOOKS + hook->index, (void *)token, &result,
 			      &status);
 	if (called == LUNATIK_CALLED_NIL)
@@ -88,11 +92,10 @@ static __always_inline long lunatik_hook_call(struct lunatik_hook *hook,
 		lunatik_run_forget(&replica->callback);
 	slot->run_time += lunatik_clock() - replica->deadline.begin;
 	if (unlikely(slot->run_time > slot->charge_at)) {
-		lunatik_share_charge(hook->state->lnet,
-				     slot->run_time - slot->charge_at + lunatik_share_step);
+		lunatik_share_charge_hooks(hook->state->lnet, slot->run_time - slot->charge_at +
+							      lunatik_share_step);
 		slot->charge_at = slot->run_time + lunatik_share_step;
 	}
-out:
 	lunatik_deadline_leave_atomic(&replica->deadline);
 	replica->run = NULL;
 	replica->token++;
@@ -102,8 +105,8 @@ out:
 /*
  * Calls the function of the CPU's replica for a packet: its verdict, which is not
  * negative, or a negative errno: -EBUSY when it cannot be called now, -ENOENT without
- * a function, what a failed run is called otherwise. Under RCU, any softirq or
- * process context. kind: the hook's, a constant.
+ * a hook, or, of eBPF's, a function, what a failed run is called otherwise. Under RCU,
+ * any softirq or process context. kind: the hook's, a constant.
  */
 static __always_inline long lunatik_hook_run(struct lunatik_hook *hook,
 					     struct lunatik_packet *packet, u32 kind)
@@ -131,6 +134,11 @@ static __always_inline long lunatik_hook_run(struct lunatik_hook *hook,
 		verdict = -EBUSY;
 		goto out;
 	}
+	/* First, for a packet that waits takes the CPU's time, too. */
+	if (lunatik_share_used_up(state->lnet)) {
+		verdict = -EBUSY;
+		goto out;
+	}
 	if (unlikely(!spin_trylock(&replica->lock)) && !lunatik_hook_wait(replica)) {
 		verdict = -EBUSY;
 		goto out;
@@ -138,7 +146,7 @@ static __always_inline long lunatik_hook_run(struct lunatik_hook *hook,
 	if (unlikely(replica->held))
 		verdict = -EBUSY;
 	else if (unlikely(!slot->function))
-		verdict = -ENOENT;
+		verdict = lunatik_hook_without_function(hook, kind);
 	else
 		verdict = lunatik_hook_call(hook, slot, replica, packet, kind);
 	spin_unlock(&replica->lock);

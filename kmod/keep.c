@@ -8,8 +8,12 @@ DEFINE_PER_CPU(struct lunatik_keep, lunatik_keep);
 
 bool lunatik_keep_prepare(void)
 {
-	struct sk_buff *spare = alloc_skb(0, GFP_ATOMIC | __GFP_NOWARN);
+	struct sk_buff *spare;
 
+	if (lunatik_keep_is_prepared())
+		return true;
+	/* Beforehand: some kernels write to a CPU's own with interrupts off, the value included. */
+	spare = alloc_skb(0, GFP_ATOMIC | __GFP_NOWARN);
 	this_cpu_write(lunatik_keep.spare, spare);
 	return spare;
 }

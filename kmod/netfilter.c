@@ -20,7 +20,7 @@ static unsigned int call(void *priv, struct sk_buff *skb, const struct nf_hook_s
 	verdict = lunatik_hook_run(hook, &packet, LUNATIK_HOOK_NETFILTER);
 	if (likely(verdict >= 0))
 		return verdict;
-	/* Its function has just been unregistered. */
+	/* The last function has just been unregistered, or the device has gone. */
 	if (verdict == -ENOENT || hook->on_error == LUNATIK_ON_ERROR_NATIVE)
 		return NF_ACCEPT;
 	return NF_DROP;

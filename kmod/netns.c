@@ -33,8 +33,8 @@ static int __net_init netns_init(struct net *net)
 {
 	struct lunatik_net *lnet = lunatik_net(net);
 
-	lnet->hooks = alloc_percpu_gfp(struct lunatik_share, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	if (!lnet->hooks)
+	lnet->shares = alloc_percpu_gfp(struct lunatik_shares, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!lnet->shares)
 		return -ENOMEM;
 	lnet->net = net;
 	mutex_init(&lnet->lock);
@@ -60,7 +60,7 @@ static void __net_exit netns_exit(struct net *net)
 	xa_destroy(&lnet->states);
 	lunatik_timers_netns_exit(lnet);
 	lunatik_image_free(lnet->image);
-	free_percpu(lnet->hooks);
+	free_percpu(lnet->shares);
 }
 
 static struct pernet_operations netns_ops = {

@@ -12,7 +12,7 @@
 #define LUNATIK_SESSION_BITS	6
 
 struct lunatik_image;
-struct lunatik_share;
+struct lunatik_shares;
 struct workqueue_struct;
 
 /* What one network namespace has. */
@@ -20,7 +20,7 @@ struct lunatik_net {
 	struct net *net;
 	struct mutex lock;	/* for all below that says so; may sleep under it */
 	struct lunatik_image *image;	/* of a fresh state; set once, by the first */
-	struct lunatik_share __percpu *hooks;	/* what of each CPU hooks had */
+	struct lunatik_shares __percpu *shares;	/* what it had of each CPU */
 	struct workqueue_struct *timers;	/* runs process states'; made by the first */
 	struct xarray states;	/* by id; changed under lock, read under RCU */
 	u32 next_id;		/* lock */

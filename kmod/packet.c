@@ -8,6 +8,7 @@
 #include <net/xdp.h>
 
 #include "checksum.h"
+#include "keep.h"
 #include "lib/lib.h"
 #include "lua/args.h"
 #include "packet_xdp.h"
@@ -25,22 +26,60 @@ static bool read_skb(const struct lunatik_buffer *buffer, s32 off, void *to, u32
 	return !skb_copy_bits(packet_of(buffer)->skb, off, to, n);
 }
 
+/* Whether the bytes up to `end` lie in one piece that is this packet's alone, with `room` behind. */
+static bool is_unshared(const struct sk_buff *skb, u32 end, u32 room)
+{
+	return end <= skb_headlen(skb) && (!skb_cloned(skb) || skb_clone_writable(skb, end)) &&
+	       (!room || skb_tailroom(skb) >= room);
+}
+
+static int copy(struct sk_buff *skb, u32 end, u32 room)
+{
+	int err = skb_ensure_writable(skb, end);
+
+	if (!err && skb_tailroom(skb) < room)
+		err = pskb_expand_head(skb, 0, room - skb_tailroom(skb), GFP_ATOMIC);
+	return err;
+}
+
 /*
- * Whether the bytes up to `end` lie in one piece that is this packet's alone. An eBPF
- * program that called us may go on with pointers into the packet as it was, so for
- * it nothing moves.
+ * An eBPF program that called us may go on with pointers into the packet as it was:
+ * the bytes stay there until it has returned.
  */
-static int unshare(struct lunatik_packet *packet, u32 end)
+static int copy_and_keep(struct lunatik_packet *packet, u32 end, u32 room)
+{
+	struct sk_buff *skb = packet->skb;
+	int err;
+
+	if (packet->moved) {
+		err = copy(skb, end, room);
+	} else {
+		if (!lunatik_keep_prepare())
+			return -ENOMEM;
+		lunatik_keep_begin(skb);
+		err = copy(skb, end, room);
+		packet->moved = lunatik_keep_has_moved(skb);
+		if (packet->moved)
+			lunatik_keep_later(skb);
+		else
+			lunatik_keep_end();
+	}
+	bpf_compute_data_pointers(skb);
+	return err;
+}
+
+/* Makes it so. */
+static int unshare(struct lunatik_packet *packet, u32 end, u32 room)
 {
 	struct sk_buff *skb = packet->skb;
 	int err;
 
 	if (skb_shared(skb))
 		return -EBUSY;
-	if (packet->kind == LUNATIK_HOOK_TC)
-		return end <= skb_headlen(skb) &&
-		       (!skb_cloned(skb) || skb_clone_writable(skb, end)) ? 0 : -EBUSY;
-	err = skb_ensure_writable(skb, end);
+	if (is_unshared(skb, end, room))
+		return 0;
+	err = packet->kind == LUNATIK_HOOK_TC ? copy_and_keep(packet, end, room) :
+						copy(skb, end, room);
 	lunatik_packet_update_skb(packet);
 	return err;
 }
@@ -72,7 +111,7 @@ static void write_skb(struct lunatik_buffer *buffer, lua_State *L, s32 off, cons
 {
 	struct lunatik_packet *packet = packet_of(buffer);
 
-	check_unshared(L, unshare(packet, lunatik_checksum_end(packet, off, n)));
+	check_unshared(L, unshare(packet, lunatik_checksum_end(packet, off, n), 0));
 	lunatik_checksum_write(packet, off, from, n);
 	forget_checksum(packet->skb);
 }
@@ -300,6 +339,14 @@ static u32 least_length(const struct sk_buff *skb)
 	return least;
 }
 
+/* Finds the headers, too, as long as the lengths in them are those of the packet. */
+static void settle(lua_State *L, struct lunatik_packet *packet)
+{
+	lunatik_packet_layout(packet);
+	if (lunatik_checksum_settle(packet))
+		lunatik_lib_nomem(L);
+}
+
 /* All in one piece, so that what is cut off can be summed up, and lengths be written. */
 static void trim_skb(lua_State *L, struct lunatik_packet *packet, u32 len)
 {
@@ -311,9 +358,8 @@ static void trim_skb(lua_State *L, struct lunatik_packet *packet, u32 len)
 	if (len < least_length(skb))
 		luaL_error(L, "trim to %I bytes, of which the headers are %I", (lua_Integer)len,
 			   (lua_Integer)least_length(skb));
-	check_unshared(L, unshare(packet, packet->kind == LUNATIK_HOOK_TC ? skb_headlen(skb) :
-					  skb->len));
-	lunatik_packet_layout(packet);
+	check_unshared(L, unshare(packet, skb->len, 0));
+	settle(L, packet);
 	sum = skb_checksum(skb, len, cut, 0);
 	/* The checksum is ours to care for. */
 	if (pskb_trim(skb, len))
@@ -360,19 +406,8 @@ static void append_skb(lua_State *L, struct lunatik_packet *packet, const char *
 	struct sk_buff *skb = packet->skb;
 
 	refuse_gso(L, skb);
-	if (packet->kind == LUNATIK_HOOK_TC) {
-		if (skb_is_nonlinear(skb) || skb_tailroom(skb) < n)
-			luaL_error(L, "the packet has no room for %d bytes more", n);
-		check_unshared(L, unshare(packet, skb->len));
-	} else {
-		check_unshared(L, unshare(packet, skb->len));
-		if (skb_tailroom(skb) < n &&
-		    pskb_expand_head(skb, 0, n - skb_tailroom(skb), GFP_ATOMIC))
-			lunatik_lib_nomem(L);
-		/* The bytes have moved. */
-		lunatik_packet_update_skb(packet);
-	}
-	lunatik_packet_layout(packet);
+	check_unshared(L, unshare(packet, skb->len, n));
+	settle(L, packet);
 	skb_put_data(skb, bytes, n);
 	resized_skb(packet);
 	forget_checksum(skb);

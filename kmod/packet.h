@@ -43,6 +43,7 @@ struct lunatik_packet {
 	const struct net_device *in;	/* or NULL, as out */
 	const struct net_device *out;
 	u64 arg;			/* of who called, for XDP and TC */
+	bool moved;			/* TC: its bytes are not where they were for who called */
 	struct lunatik_layout layout;	/* once it is asked for */
 };
 

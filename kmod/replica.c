@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/bottom_half.h>
 #include <linux/errno.h>
+#include <linux/processor.h>
 #include <linux/random.h>
 #include <linux/ratelimit.h>
 
+#include "clock.h"
 #include "lib/lib.h"
 #include "netns.h"
 #include "object.h"
 #include "params.h"
 #include "replica.h"
+#include "share.h"
 #include "state.h"
 
 /* A script that fails for each packet does not fill the log, nor its listeners. */
@@ -57,4 +61,26 @@ void lunatik_replica_uninit(struct lunatik_replica *replica, size_t own)
 	lunatik_log_share_free(&replica->logged, &replica->state->log, &replica->heap);
 	lunatik_heap_uncharge(&replica->heap, own);
 	lunatik_heap_uninit(&replica->heap);
+}
+
+void lunatik_replica_lock(struct lunatik_replica *replica)
+{
+	u64 begin;
+
+	local_bh_disable();
+	begin = lunatik_clock();
+	spin_lock(&replica->lock);
+	lunatik_share_charge_requests(replica->state->lnet, lunatik_clock() - begin);
+}
+
+bool lunatik_replica_wait(struct lunatik_replica *replica, u64 most)
+{
+	u64 begin = lunatik_clock();
+
+	do {
+		cpu_relax();
+		if (!spin_is_locked(&replica->lock) && spin_trylock(&replica->lock))
+			return true;
+	} while (lunatik_clock() - begin < most);
+	return false;
 }

@@ -70,4 +70,16 @@ int lunatik_replica_init(struct lunatik_replica *replica, struct lunatik_state *
 			 u32 max_alloc, size_t own);
 void lunatik_replica_uninit(struct lunatik_replica *replica, size_t own);
 
+/*
+ * Locks it for a request, in process context, with bottom halves disabled. Where packets
+ * have it, the wait is charged to the namespace's requests.
+ */
+void lunatik_replica_lock(struct lunatik_replica *replica);
+
+/*
+ * Waits for the lock of a replica that is in use, as long as `most` (ticks) at the most:
+ * false without it. BH disabled.
+ */
+bool lunatik_replica_wait(struct lunatik_replica *replica, u64 most);
+
 #endif

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/bottom_half.h>
 #include <linux/cpumask.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -13,6 +14,7 @@
 #include "event.h"
 #include "reply.h"
 #include "run.h"
+#include "share.h"
 #include "stack.h"
 #include "state.h"
 #include "traceback.h"
@@ -392,12 +394,49 @@ static int run_held(struct lunatik_replica *replica, struct lunatik_run *run, u6
 	return err;
 }
 
-/* One of them in one replica, while packets that meet it wait. */
-static int run_bound(struct lunatik_replica *replica, struct lunatik_run *run)
+/* From here on packets wait, for whatever there is on this CPU. */
+static void lock_bound(struct lunatik_replica *replica, struct lunatik_run *run)
 {
+	local_bh_disable();
+	run->taken = lunatik_clock();
+	spin_lock(&replica->lock);
+}
+
+static void unlock_bound(struct lunatik_replica *replica, struct lunatik_run *run)
+{
+	lunatik_share_charge_requests(replica->state->lnet, lunatik_clock() - run->taken);
+	spin_unlock_bh(&replica->lock);
+}
+
+/* Likewise, when the namespace's requests have a share of this CPU left. */
+static int lock_bound_in_turn(struct lunatik_replica *replica, struct lunatik_run *run, u64 end)
+{
+	struct lunatik_state *state = replica->state;
+	u64 rest;
 	int err;
 
-	spin_lock_bh(&replica->lock);
+	for (;;) {
+		local_bh_disable();
+		rest = lunatik_share_requests_rest(state->lnet);
+		if (!rest)
+			break;
+		local_bh_enable();
+		err = lunatik_state_rest(state, ktime_get_ns() + lunatik_clock_ns(rest), end);
+		if (err)
+			return err;
+	}
+	lock_bound(replica, run);
+	local_bh_enable();
+	return 0;
+}
+
+/* One of them in one replica, while packets that meet it wait. */
+static int run_bound(struct lunatik_replica *replica, struct lunatik_run *run, u64 end)
+{
+	int err = lock_bound_in_turn(replica, run, end);
+
+	if (err)
+		return err;
 	attach(replica, run);
 	lunatik_deadline_enter_atomic(&replica->deadline, replica->L,
 				      lunatik_clock_of_us(run->hold), run->hold);
@@ -405,7 +444,7 @@ static int run_bound(struct lunatik_replica *replica, struct lunatik_run *run)
 	err = call(replica, run);
 	lunatik_deadline_leave_atomic(&replica->deadline);
 	detach(replica, run, lunatik_clock_ns(lunatik_clock() - replica->deadline.begin));
-	spin_unlock_bh(&replica->lock);
+	unlock_bound(replica, run);
 	return err;
 }
 
@@ -447,7 +486,7 @@ static void place_failure(struct lunatik_failure *failure, unsigned int cpu)
 static int run_in(struct lunatik_replica *replica, struct lunatik_run *run, bool bound, u64 now,
 		  u64 end, u32 timeout)
 {
-	return bound ? run_bound(replica, run) : run_held(replica, run, now, end, timeout);
+	return bound ? run_bound(replica, run, end) : run_held(replica, run, now, end, timeout);
 }
 
 /*
@@ -471,7 +510,9 @@ static int run_everywhere(struct lunatik_state *state, struct lunatik_run *run, 
 			continue;
 		run->reply = NULL;
 		other = run_in(&state->replicas[i], run, bound, now, end, timeout);
-		if (!bound)
+		if (bound)
+			end = U64_MAX;	/* what one of them did the others do */
+		else
 			now = ktime_get_ns();
 		if (!err && other) {
 			err = other;
@@ -520,7 +561,9 @@ static int run_softirq(struct lunatik_state *state, struct lunatik_run *run, u64
 	}
 	if (!bound)
 		hold(state, true);
+	run->timeout = timeout;
 	for (run->begun = 1;; run->begun++) {
+		run->end = end;
 		err = answer(run, run_everywhere(state, run, bound, now, end, timeout));
 		if (run->begun == run->count)
 			break;
@@ -567,7 +610,7 @@ int lunatik_run_callback(struct lunatik_state *state, struct lunatik_run *run)
 /* What came of a run apart is the state's. */
 static void add_figures(struct lunatik_replica *to, const struct lunatik_replica *from)
 {
-	spin_lock_bh(&to->lock);
+	lunatik_replica_lock(to);
 	to->runs += from->runs;
 	to->errors += from->errors;
 	to->deadline_kills += from->deadline_kills;
@@ -614,16 +657,19 @@ bool lunatik_run_pause(lua_State *L, struct lunatik_pause *pause)
 		return true;
 	}
 	now = lunatik_clock();
-	pause->left = now < deadline->end ? deadline->end - now : 0;
+	pause->left = lunatik_deadline_left(deadline, now);
 	lunatik_deadline_leave_atomic(deadline);
 	replica->run_time += lunatik_clock_ns(now - deadline->begin);
 	replica->run = NULL;
-	spin_unlock_bh(&replica->lock);
+	unlock_bound(replica, pause->run);
 	return true;
 }
 
+/* Packets do not wait meanwhile, but the caller does. */
 void lunatik_run_resume(struct lunatik_replica *replica, const struct lunatik_pause *pause)
 {
+	bool late;
+
 	if (!pause->atomic) {
 		lunatik_deadline_enter(&replica->deadline, pause->L, pause->begin, pause->end,
 				       pause->timeout);
@@ -631,8 +677,10 @@ void lunatik_run_resume(struct lunatik_replica *replica, const struct lunatik_pa
 					  ktime_get_ns() >= pause->end);
 		return;
 	}
-	spin_lock_bh(&replica->lock);
+	late = ktime_get_ns() >= pause->run->end;
+	lock_bound(replica, pause->run);
 	replica->run = pause->run;
-	lunatik_deadline_enter_atomic(&replica->deadline, pause->L, pause->left, pause->timeout);
-	lunatik_deadline_remember(&replica->deadline, pause->attention, !pause->left);
+	lunatik_deadline_enter_atomic(&replica->deadline, pause->L, pause->left,
+				      late ? pause->run->timeout : pause->timeout);
+	lunatik_deadline_remember(&replica->deadline, pause->attention, late || !pause->left);
 }

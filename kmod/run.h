@@ -40,6 +40,9 @@ struct lunatik_run {
 	unsigned int count;	/* how many */
 	u64 limit;		/* when all of them end at the latest (ns, CLOCK_MONOTONIC) */
 	u64 started;		/* when the first began (likewise) */
+	u64 end;		/* where packets wait: when the one under way ends (likewise) */
+	u64 taken;		/* and since when they do (lunatik_clock()) */
+	u32 timeout;		/* and what that is called (microseconds) */
 	unsigned int begun;
 	/* Set by body before it raises: what the failure is called, if not EREMOTEIO. */
 	int error;
@@ -103,7 +106,7 @@ struct lunatik_pause {
 	lua_State *L;
 	u64 begin;	/* of one that may sleep: the deadline's, as end */
 	u64 end;
-	u64 left;	/* of others; by lunatik_clock() */
+	u64 left;	/* of others, of what packets wait for; by lunatik_clock() */
 	unsigned long attention;
 	u32 timeout;	/* microseconds, for the error's text */
 	bool atomic;

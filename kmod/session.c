@@ -304,18 +304,39 @@ int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb)
 	return send(state, skb);
 }
 
-/* Counts a message that there is no other trace of. */
+/* A message that nobody gets has a number, too, so that its lack shows. */
 static void count(struct lunatik_state *state)
 {
-	spin_lock_bh(&state->subscribers_lock);
-	state->sent++;
-	spin_unlock_bh(&state->subscribers_lock);
+	atomic64_inc(&state->sent);
 }
 
-int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_guard *guard,
-			    const char *data, size_t len)
+/*
+ * Another replica may be sending, and wait meanwhile for a lock that packets have which
+ * this one's script was called for. So who may not sleep waits no longer than its run
+ * may take; process states have no packets.
+ */
+static bool lock_subscribers(struct lunatik_replica *replica)
 {
+	const struct lunatik_deadline *deadline = &replica->deadline;
+	struct lunatik_state *state = replica->state;
+
+	if (!deadline->guard.atomic) {
+		spin_lock_bh(&state->subscribers_lock);
+		return true;
+	}
+	while (!spin_trylock_bh(&state->subscribers_lock)) {
+		if (!lunatik_deadline_left(deadline, lunatik_clock()))
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
+int lunatik_session_publish(struct lunatik_replica *replica, const char *data, size_t len)
+{
+	struct lunatik_state *state = replica->state;
 	struct nlattr *sequence = NULL;
+	u64 number;
 	struct sk_buff *skb;
 	int delivered;
 	void *head;
@@ -326,7 +347,7 @@ int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_gu
 	}
 	skb = genlmsg_new(nla_total_size(len) + nla_total_size(sizeof(state->name)) +
 			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)),
-			  lunatik_gfp(guard));
+			  lunatik_gfp(&replica->deadline.guard));
 	if (!skb) {
 		count(state);
 		return -ENOMEM;
@@ -341,10 +362,14 @@ int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_gu
 		return -EMSGSIZE;
 	}
 	genlmsg_end(skb, head);
+	if (!lock_subscribers(replica)) {
+		kfree_skb(skb);
+		count(state);
+		return 0;
+	}
 	/* Messages of other replicas come in the order of their numbers, too. */
-	spin_lock_bh(&state->subscribers_lock);
-	state->sent++;
-	memcpy(nla_data(sequence), &state->sent, sizeof(state->sent));
+	number = atomic64_inc_return(&state->sent);
+	memcpy(nla_data(sequence), &number, sizeof(number));
 	delivered = send(state, skb);
 	spin_unlock_bh(&state->subscribers_lock);
 	kfree_skb(skb);

@@ -9,8 +9,8 @@
 
 #include <linux/types.h>
 
-struct lunatik_guard;
 struct lunatik_net;
+struct lunatik_replica;
 struct lunatik_state;
 struct sk_buff;
 
@@ -49,12 +49,12 @@ void lunatik_session_forget(struct lunatik_state *state);
 void lunatik_session_drop_all(struct lunatik_net *lnet);
 
 /*
- * Sends data to every subscriber of the state. Never sleeps for a subscriber: one
- * whose socket is full loses the message and is told so by its socket. How many
- * got it, or -ENOMEM.
+ * Sends data to every subscriber of the replica's state, from its script. Never sleeps
+ * for a subscriber: one whose socket is full loses the message and is told so by its
+ * socket. Nobody gets it if others of the state's replicas are sending until the run's
+ * time is over. How many got it, or -ENOMEM.
  */
-int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_guard *guard,
-			    const char *data, size_t len);
+int lunatik_session_publish(struct lunatik_replica *replica, const char *data, size_t len);
 
 /* Sends a message to every subscriber; how many got it. Under lnet->lock. */
 int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb);

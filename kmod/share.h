@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A share of a CPU: how much of it callbacks may have that run below the scheduler's
- * sight. What they took is a debt that the passing of time pays off; while it is too
- * large they have to rest.
+ * A share of a CPU: how much of it may be taken below the scheduler's sight, with
+ * bottom halves disabled. What was taken is a debt that the passing of time pays off;
+ * while it is too large, whose it is has to rest. Each CPU's is used there only, with
+ * bottom halves disabled, as is all that is here.
  */
 #ifndef LUNATIK_SHARE_H
 #define LUNATIK_SHARE_H
 
-#include <linux/minmax.h>
 #include <linux/percpu.h>
 #include <linux/types.h>
 
@@ -15,42 +15,43 @@
 
 struct lunatik_net;
 
-/* How large a debt may be (microseconds) before who has it rests. */
-#define LUNATIK_SHARE_BURST	10000
-
-/* Of one CPU, and used there only. All are lunatik_clock()'s ticks. BH disabled. */
 struct lunatik_share {
-	u64 paid_off;	/* when the debt will be, if nothing more is taken */
+	u64 paid_off;	/* when the debt will be, if nothing more is taken (lunatik_clock()) */
 };
 
-/* debt: what a run that began then took, and how long nothing shall run for it afterwards. */
-static inline void lunatik_share_take(struct lunatik_share *share, u64 begin, u64 debt)
-{
-	share->paid_off = max(share->paid_off, begin) + debt;
-}
+/* What a namespace has of a CPU. */
+struct lunatik_shares {
+	/* Three quarters: functions that packets meet, and packets that wait for one. */
+	struct lunatik_share hooks;
+	/* Three quarters: requests that packets wait for. */
+	struct lunatik_share requests;
+	/* A sixteenth that need not wait for other namespaces' timers. */
+	struct lunatik_share timers;
+};
 
-/* Until when who has the share rests; it does not if that has passed. */
-static inline u64 lunatik_share_rest(const struct lunatik_share *share)
-{
-	u64 burst = lunatik_clock_of_us(LUNATIK_SHARE_BURST);
-
-	return share->paid_off > burst ? share->paid_off - burst : 0;
-}
-
-/*
- * Hooks have three quarters of each CPU's time, those of a namespace together: no
- * namespace can use up another's. Their time is charged in steps of so much (ticks).
- */
+/* The time of hooks is charged in steps of so much (ticks). */
 extern u64 lunatik_share_step;
 
-/* Until when hooks of some namespace may have to rest. */
+/* Until when hooks of some namespace may have to rest, or 0. */
 DECLARE_PER_CPU(u64, lunatik_share_rests);
 
-/* Charges the namespace for that much of this CPU's time up to now. BH disabled. */
-void lunatik_share_charge(struct lunatik_net *lnet, u64 ticks);
+/* Each charges the namespace for that much of this CPU's time up to now (ticks). */
+void lunatik_share_charge_hooks(struct lunatik_net *lnet, u64 ticks);
+void lunatik_share_charge_requests(struct lunatik_net *lnet, u64 ticks);
+void lunatik_share_charge_timers(struct lunatik_net *lnet, u64 ticks);
 
-/* Whether its hooks have to rest. BH disabled. */
-bool lunatik_share_used_up(const struct lunatik_net *lnet, u64 now);
+/* Whether the namespace's hooks have to rest. For lunatik_share_used_up(). */
+bool lunatik_share_hooks_rest(struct lunatik_net *lnet);
+
+/* The same, asked for each packet. */
+static __always_inline bool lunatik_share_used_up(struct lunatik_net *lnet)
+{
+	return unlikely(this_cpu_read(lunatik_share_rests)) && lunatik_share_hooks_rest(lnet);
+}
+
+/* How long its requests, and its timers, have to rest (ticks); 0 if they do not. */
+u64 lunatik_share_requests_rest(struct lunatik_net *lnet);
+u64 lunatik_share_timers_rest(struct lunatik_net *lnet);
 
 void lunatik_share_init(void);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/cpumask.h>
 #include <linux/err.h>
+#include <linux/hrtimer.h>
 #include <linux/jhash.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -307,6 +308,25 @@ void lunatik_state_unlock(struct lunatik_state *state)
 	clear_bit_unlock(0, &state->locked);
 	if (wq_has_sleeper(&state->waiters))
 		wake_up(&state->waiters);
+}
+
+int lunatik_state_rest(struct lunatik_state *state, u64 then, u64 end)
+{
+	ktime_t expires = ns_to_ktime(then);
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	if (then > end)
+		return -ETIME;
+	prepare_to_wait(&state->waiters, &wait, TASK_KILLABLE);
+	if (!closing(state))
+		schedule_hrtimeout(&expires, HRTIMER_MODE_ABS);
+	finish_wait(&state->waiters, &wait);
+	if (closing(state))
+		err = -ESHUTDOWN;
+	else if (fatal_signal_pending(current))
+		err = -EINTR;
+	return err;
 }
 
 void lunatik_state_close_all(struct lunatik_net *lnet)

@@ -2,6 +2,7 @@
 #ifndef LUNATIK_STATE_H
 #define LUNATIK_STATE_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable-types.h>
@@ -39,7 +40,7 @@ struct lunatik_state {
 	spinlock_t subscribers_lock;
 	struct list_head subscribers;	/* subscribers_lock */
 	u32 nsubscribers;		/* subscribers_lock */
-	u64 sent;			/* subscribers_lock: lunatik.send() calls */
+	atomic64_t sent;		/* lunatik.send() calls */
 
 	struct lunatik_hooks hooks;
 	struct work_struct fire;	/* process states' timers */
@@ -86,6 +87,12 @@ void lunatik_state_put(struct lunatik_state *state);
  */
 int lunatik_state_lock(struct lunatik_state *state, u64 end, u64 *now);
 void lunatik_state_unlock(struct lunatik_state *state);
+
+/*
+ * Sleeps until `then`, with the run lock held. -ETIME when that is later than `end` (both
+ * ns, CLOCK_MONOTONIC), at once; -EINTR or -ESHUTDOWN as above.
+ */
+int lunatik_state_rest(struct lunatik_state *state, u64 then, u64 end);
 
 /* Closes every state of a namespace that nobody uses any more. */
 void lunatik_state_close_all(struct lunatik_net *lnet);

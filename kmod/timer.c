@@ -3,6 +3,8 @@
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/smp.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/lunatik.h>
 
@@ -20,10 +22,11 @@
 #define MS_MAX		(S64_MAX / 2 / NSEC_PER_MSEC)
 
 /*
- * In softirq context timers have half of each CPU's time, those of all states together:
- * they come by themselves, and nothing else would run meanwhile.
+ * How long a timer waits for a replica that another CPU uses, and when it comes again if
+ * that has not ended (microseconds).
  */
-static DEFINE_PER_CPU(struct lunatik_share, timers_share);
+#define WAIT	20
+#define AGAIN	2000
 
 /* A userdata's memory. As long as it is in the list the registry keeps it. */
 struct lunatik_timer {
@@ -77,7 +80,6 @@ static void call(struct lunatik_timer *timer)
 	struct lunatik_replica *replica = timer->replica;
 	lua_State *L = replica->callbacks;
 	int status, top = lua_gettop(L);
-	u64 ticks;
 
 	replica->run = &replica->callback;
 	replica->runs++;
@@ -91,22 +93,13 @@ static void call(struct lunatik_timer *timer)
 	lunatik_run_forget(&replica->callback);
 	lua_settop(L, top);
 	lunatik_deadline_leave_atomic(&replica->deadline);
-	ticks = lunatik_clock() - replica->deadline.begin;
-	replica->run_time += lunatik_clock_ns(ticks);
-	lunatik_share_take(this_cpu_ptr(&timers_share), replica->deadline.begin, 2 * ticks);
+	replica->run_time += lunatik_clock_ns(lunatik_clock() - replica->deadline.begin);
 	replica->run = NULL;
 }
 
 /* The replica's lock is held, and the replica by nobody. */
 static enum hrtimer_restart fire(struct lunatik_timer *timer)
 {
-	u64 now = lunatik_clock(), rest = lunatik_share_rest(this_cpu_ptr(&timers_share));
-
-	if (timer->armed && now < rest) {
-		hrtimer_set_expires(&timer->hrtimer,
-				    ktime_add_ns(ktime_get(), lunatik_clock_ns(rest - now)));
-		return HRTIMER_RESTART;
-	}
 	if (timer->armed)
 		call(timer);
 	if (!timer->armed || !timer->interval) {
@@ -123,18 +116,53 @@ static enum hrtimer_restart fire_softirq(struct hrtimer *hrtimer)
 {
 	struct lunatik_timer *timer = container_of(hrtimer, struct lunatik_timer, hrtimer);
 	struct lunatik_replica *replica = timer->replica;
+	struct lunatik_net *lnet = replica->state->lnet;
 	enum hrtimer_restart restart = HRTIMER_NORESTART;
+	u64 begin = lunatik_clock(), rest = lunatik_share_timers_rest(lnet);
 
-	spin_lock(&replica->lock);
+	if (!rest && !spin_trylock(&replica->lock) &&
+	    !lunatik_replica_wait(replica, lunatik_clock_of_us(WAIT)))
+		rest = lunatik_clock_of_us(AGAIN);
+	if (rest) {
+		hrtimer_set_expires(hrtimer, ktime_add_ns(ktime_get(), lunatik_clock_ns(rest)));
+		/* Those that come for nothing take time, too. */
+		lunatik_share_charge_timers(lnet, lunatik_clock() - begin);
+		return HRTIMER_RESTART;
+	}
 	timer->late = replica->held;
 	if (!timer->late)
 		restart = fire(timer);
+	/* Under the lock, without which nothing keeps the namespace if the timer is forgotten. */
+	lunatik_share_charge_timers(lnet, lunatik_clock() - begin);
 	spin_unlock(&replica->lock);
 	return restart;
 }
 
+static void start_here(void *data)
+{
+	struct lunatik_timer *timer = data;
+
+	hrtimer_start(&timer->hrtimer, timer->due, HRTIMER_MODE_ABS_PINNED_SOFT);
+}
+
+/*
+ * That of one of several replicas goes off where its packets are, so that neither waits
+ * for the other. A request makes it wherever it is; who makes it for a packet is there.
+ */
 static void start(struct lunatik_timer *timer)
 {
+	const struct lunatik_state *state = timer->replica->state;
+	int cpu = timer->replica - state->replicas;
+
+	if (state->nreplicas > 1) {
+		if (cpu == raw_smp_processor_id()) {
+			start_here(timer);
+			return;
+		}
+		/* It fails if the CPU has gone. */
+		if (in_task() && !smp_call_function_single(cpu, start_here, timer, true))
+			return;
+	}
 	hrtimer_start(&timer->hrtimer, timer->due, HRTIMER_MODE_ABS_SOFT);
 }
 
@@ -230,15 +258,14 @@ void lunatik_timers_stop(struct lunatik_state *state)
 	struct lunatik_replica *replica;
 	struct lunatik_timer *timer;
 
+	/* A script may change the lists: the worker's until then, those of softirqs are locked out. */
+	cancel_work_sync(&state->fire);
 	for (replica = state->replicas; replica < state->replicas + state->nreplicas; replica++)
 		if (replica->L)
 			list_for_each_entry(timer, &replica->timers.list, list)
 				hrtimer_cancel(&timer->hrtimer);
+	/* One that went off meanwhile has queued it: a state that ends runs nothing. */
 	cancel_work_sync(&state->fire);
-	/* The worker may have started one again before it noticed the end. */
-	if (state->replicas[0].L)
-		list_for_each_entry(timer, &state->replicas[0].timers.list, list)
-			hrtimer_cancel(&timer->hrtimer);
 }
 
 /* One worker for all: the timers of a namespace have one CPU's time at most. */

@@ -69,8 +69,7 @@ void lunatik_event_failed(const struct lunatik_state *state, const struct lunati
 	CHECK(message || !len);
 }
 
-int lunatik_session_publish(struct lunatik_state *state, const struct lunatik_guard *guard,
-			    const char *data, size_t len)
+int lunatik_session_publish(struct lunatik_replica *replica, const char *data, size_t len)
 {
 	void *message = kmalloc(len + 1, GFP_KERNEL);
 
@@ -92,6 +91,11 @@ void lunatik_state_unlock(struct lunatik_state *state)
 {
 	CHECK(state->locked);
 	state->locked = 0;
+}
+
+int lunatik_state_rest(struct lunatik_state *state, u64 then, u64 end)
+{
+	FAIL("no state is bound");
 }
 
 bool lunatik_state_bound(const struct lunatik_state *state)
@@ -252,7 +256,7 @@ struct dostring {
 	int nargs;
 };
 
-/* As the one in netlink.c */
+/* As the one in dostring.c */
 static int body(lua_State *L)
 {
 	struct dostring *dostring = lua_touserdata(L, 1);

@@ -36,6 +36,7 @@ struct made {
 	s32 end;		/* of the datagram; what comes after it is padding */
 	s32 covered;		/* by the transport's checksum, from `transport` on; -1: all */
 	bool fragment, partial, zero;
+	s32 inner, inner_sum;	/* what the device sums up, if not from `transport` on, and to where; or -1 */
 	bool fixed[PACKET_BYTES];	/* bytes that say what is where, which writes keep */
 };
 
@@ -92,13 +93,23 @@ static bool has_transport_sum(const struct made *made)
 	       sum_offset(made) + 2 <= (s32)made->len;
 }
 
+/* Does what the device is to do to a packet of which something is inside another. */
+static void fill_in_inner(const struct made *made, u8 *bytes)
+{
+	if (made->inner >= 0 && made->skb.ip_summed == CHECKSUM_PARTIAL)
+		put16(bytes + made->inner_sum,
+		      0xffff - sum_up(0, bytes + made->inner, made->len - made->inner, 0));
+}
+
 /* What the receiver makes of it: 0xffff of a right checksum. Without the data if it is partial. */
 static u32 transport_residue(const struct made *made)
 {
-	const u8 *ip = made->bytes + made->network, *at = made->bytes + made->transport;
+	u8 bytes[PACKET_BYTES], *ip = bytes + made->network, *at = bytes + made->transport;
 	u32 here = made->end - made->transport, whole = here + made->rest_len, sum = 0;
 	u32 covered = made->covered >= 0 ? (u32)made->covered : whole;
 
+	memcpy(bytes, made->bytes, made->len);
+	fill_in_inner(made, bytes);
 	if (made->protocol != IPPROTO_ICMP) {
 		if (made->version == 4)
 			sum = sum_up(sum, ip + 12, 8, 0);
@@ -231,6 +242,18 @@ static void put_transport(struct made *made, s32 *at)
 	}
 }
 
+/* Makes the pseudo header's sum 0, which here does not tell that there is none. */
+static void leave_zero(struct made *made)
+{
+	u8 *sum = made->bytes + sum_offset(made);
+	u8 *address = made->bytes + made->network + (made->version == 4 ? 12 : 8);
+
+	put16(address, (get16(address) + 0xffff - get16(sum)) % 0xffff);
+	fill_in(made);
+	CHECK_EQ(get16(sum) % 0xffff, 0);
+	put16(sum, 0);
+}
+
 static void make(struct made *made)
 {
 	static const int protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP, IPPROTO_UDPLITE,
@@ -246,6 +269,7 @@ static void make(struct made *made)
 	made->protocol = protocols[test_below(ARRAY_SIZE(protocols))];
 	made->transport = -1;
 	made->covered = -1;
+	made->inner = -1;
 	if (xdp) {
 		random_bytes(room, 12);
 		at = 12;
@@ -291,30 +315,62 @@ static void make(struct made *made)
 	}
 	made->partial = !xdp && !fragment && !made->zero && !test_below(3) &&
 			(made->protocol == IPPROTO_TCP || made->protocol == IPPROTO_UDP);
+	if (!xdp && !fragment && made->protocol == IPPROTO_UDP && at - made->transport > 30 &&
+	    made->covered == at - made->transport && !test_below(2)) {
+		made->inner = made->transport + 8 + 2 * test_below(4);
+		made->inner_sum = made->inner + (test_below(2) ? 6 : 12);
+	}
 	if (!test_below(6)) {
 		i = test_below(20);
 		random_bytes(room + at, i);
 		at += i;
+	}
+	if (made->partial || made->inner >= 0) {
+		/* The device sums up the padding, too. */
+		i = made->covered >= 0 ? made->transport + made->covered : made->end;
+		memset(room + i, 0, at - i);
+		fix(made, i, at - i);
 	}
 	made->len = at;
 	made->block = malloc(PACKET_BYTES);
 	CHECK(made->block);
 	made->bytes = made->block + PACKET_BYTES - at;
 	memcpy(made->bytes, room, at);
-	fill_in(made);
 
 	made->skb = (struct sk_buff){
 		.protocol	= htons(made->version == 4 ? ETH_P_IP : ETH_P_IPV6),
 		.ip_summed	= made->partial ? CHECKSUM_PARTIAL : test_below(CHECKSUM_PARTIAL),
+		.csum_start	= made->transport,
+		.csum_offset	= sum_offset(made) - made->transport,
 	};
-	/* What is to be cut is so without being called so. */
-	if (made->partial && test_below(2)) {
+	if (made->inner >= 0) {
+		made->skb.ip_summed = CHECKSUM_PARTIAL;
+		made->skb.csum_start = made->inner;
+		made->skb.csum_offset = made->inner_sum - made->inner;
+		/* Only what is to be cut has no checksum outside yet. */
+		if (made->partial) {
+			made->skb.gso_size = 1;
+			made->skb.gso_type = SKB_GSO_UDP_TUNNEL_CSUM;
+			if (!test_below(3)) {
+				made->skb.gso_type |= SKB_GSO_FRAGLIST;
+				made->skb.ip_summed = CHECKSUM_UNNECESSARY;
+			}
+		} else if (made->zero && test_below(2)) {
+			made->skb.gso_size = 1;
+			made->skb.gso_type = SKB_GSO_UDP_TUNNEL;
+		}
+	} else if (made->partial && test_below(2)) {
+		/* What is to be cut is so without being called so. */
 		made->skb.ip_summed = CHECKSUM_NONE;
 		made->skb.gso_size = 1;
 	} else if (!made->partial && !test_below(4)) {
 		made->skb.gso_size = 1;
 		made->skb.gso_type = SKB_GSO_FRAGLIST;
 	}
+	fill_in(made);
+	if (made->partial && made->skb.ip_summed == CHECKSUM_PARTIAL && made->inner < 0 &&
+	    !test_below(8))
+		leave_zero(made);
 	made->packet.kind = xdp ? LUNATIK_HOOK_XDP :
 			    test_below(2) ? LUNATIK_HOOK_NETFILTER : LUNATIK_HOOK_TC;
 	made->packet.skb = xdp ? NULL : &made->skb;
@@ -392,7 +448,34 @@ static void write_once(struct made *made)
 	check_sums(made);
 }
 
-/* As the method does it */
+/* As the methods do it, for packets that are not to be cut */
+static void settle(struct made *made)
+{
+	bool whole = made->end == (s32)made->len &&
+		     (made->protocol != IPPROTO_UDP || made->covered == made->end - made->transport);
+	u32 before = 0;
+
+	lunatik_packet_layout(&made->packet);
+	if (!made->packet.skb || made->skb.gso_size)
+		return;
+	made->skb.data = made->bytes;
+	made->skb.len = made->len;
+	if (made->inner >= 0)
+		before = get16(made->bytes + made->inner_sum);
+	CHECK_EQ(lunatik_checksum_settle(&made->packet), 0);
+	if (made->inner >= 0 && made->skb.ip_summed != CHECKSUM_PARTIAL) {
+		CHECK_EQ(sum_up(before, made->bytes + made->inner, made->len - made->inner, 0) %
+			 0xffff, 0);
+		made->inner = -1;
+	}
+	CHECK(made->inner < 0);
+	/* What comes to the datagram's end comes to its checksum's, too: that is left alone. */
+	if (made->partial) {
+		CHECK_EQ(made->skb.ip_summed == CHECKSUM_PARTIAL, whole);
+		made->partial = whole;
+	}
+}
+
 static void append_once(struct made *made)
 {
 	u32 n = test_below(40), end = made->len;
@@ -405,9 +488,9 @@ static void append_once(struct made *made)
 	free(made->block);
 	made->block = block;
 	made->bytes = bytes;
-	lunatik_packet_layout(&made->packet);
-	made->len += n;
 	made->packet.buffer.data = bytes;
+	settle(made);
+	made->len += n;
 	made->packet.buffer.linear = made->packet.buffer.len = made->len;
 	lunatik_checksum_resize(&made->packet, end, n, csum_partial(bytes + end, n, 0));
 	made->packet.layout.known = false;
@@ -456,7 +539,7 @@ static void trim_once(struct made *made)
 	/* With padding behind it, what is cut off of the datagram is its sender's to tell. */
 	if (!at_end && (s32)len < made->end)
 		return;
-	lunatik_packet_layout(&made->packet);
+	settle(made);
 	memcpy(gone, made->bytes + len, cut);
 	made->len = len;
 	made->packet.buffer.linear = made->packet.buffer.len = len;
@@ -487,7 +570,8 @@ static void any(const void *data)
 		check_sums(&made);
 		check_layout(&made);
 		for (n = test_below(6); n >= 0 && made.len < PACKET_BYTES - 40; n--) {
-			switch (test_below(4)) {
+			/* What is to be cut keeps its length. */
+			switch (made.inner >= 0 && made.skb.gso_size ? 3 : test_below(4)) {
 			case 0:
 				append_once(&made);
 				break;
@@ -548,14 +632,18 @@ static void garbage(const void *data)
 		made.bytes = made.block + PACKET_BYTES - len;
 		for (n = test_below(8); n && len; n--)
 			made.bytes[test_below(len)] = test_random();
-		made.packet.buffer.data = made.bytes;
-		made.packet.buffer.len = made.packet.buffer.linear = len;
+		made.packet.buffer.data = made.skb.data = made.bytes;
+		made.packet.buffer.len = made.packet.buffer.linear = made.skb.len = len;
+		made.skb.csum_start = (s32)test_below(len + 40) - 20;
+		made.skb.csum_offset = test_below(40);
 		n = test_below(min(len, (u32)sizeof(from)) + 1);
 		off = test_below(len - n + 1);
 		random_bytes(from, n);
 		CHECK(lunatik_checksum_end(&made.packet, off, n) <= (s32)len);
 		lunatik_checksum_write(&made.packet, off, from, n);
 		n = test_below(len + 1);
+		if (made.packet.skb)
+			lunatik_checksum_settle(&made.packet);
 		lunatik_packet_layout(&made.packet);
 		made.packet.buffer.len = made.packet.buffer.linear = len - n;
 		lunatik_checksum_resize(&made.packet, len - n, -(s32)n,

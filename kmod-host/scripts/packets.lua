@@ -82,6 +82,10 @@ fails("tcp has no field 'dprot'", function() return t.dprot end)
 fails("tcp has no field 'dprot' that can be set", function() t.dprot = 1 end)
 fails("ipv4 has no field 'version' that can be set", function() ip.version = 6 end)
 fails("65536 does not fit into 16 bits", function() t.dport = 65536 end)
+fails("64 does not fit into 6 bits", function() ip.dscp = 64 end)
+fails("4 does not fit into 2 bits", function() ip.ecn = 4 end)
+ip.dscp, ip.ecn = 63, 1
+assert(ip.tos == 0xfd and ip.dscp == 63 and ip.ecn == 1 and ip.version == 4 and ip.header_length == 24)
 fails("not an IPv4 address: 1.2.3.256", function() ip.src = "1.2.3.256" end)
 -- It is the caller who is wrong.
 for _, f in ipairs{function() return t.dprot end, function() ip.src = "x" end, function() eth.src = "x" end, function() eth.saddr = "x" end, function() t.dprot = 1 end} do
@@ -125,6 +129,13 @@ local u = packet.udp(ip.buffer, ip.payload)
 assert(u.sport == 53 and u.dport == 12345 and u.length == 10 and u.checksum == 0 and u.payload == 48 and u.payload_length == 2)
 ip.src, ip.dst, ip.tos, ip.ttl = "::2", "fe80::3", 0x3c, 1
 assert(ip.src == "::2" and ip.dst == "fe80::3" and ip.tos == 0x3c and ip.flow == 0x12345 and ip.version == 6 and ip.ttl == 1)
+ip.dscp, ip.ecn = 0x2e, 3
+assert(ip.tos == 0xbb and ip.dscp == 0x2e and ip.ecn == 3 and ip.flow == 0x12345 and ip.version == 6)
+ip.dscp, ip.ecn = 0xf, 0
+assert(ip.tos == 0x3c and ip.flow == 0x12345 and ip.version == 6)
+fails("256 does not fit into 8 bits", function() ip.tos = 256 end)
+fails("64 does not fit into 6 bits", function() ip.dscp = 64 end)
+fails("-1 does not fit into 2 bits", function() ip.ecn = -1 end)
 ip.saddr, ip.daddr = packet.pton "fd00::1", ip.saddr
 assert(ip.src == "fd00::1" and ip.dst == "::2" and ip.tos == 0x3c and ip.protocol == 17 and packet.udp(ip.buffer, ip.payload).sport == 53)
 fails("not an IPv6 address: 1.2.3.4", function() ip.src = "1.2.3.4" end)
@@ -163,7 +174,7 @@ assert(d.name == "www.example.org" and d.type == 1 and d.class == 1)
 d.response, d.rcode = true, 3
 assert(d.buffer:u16(2) == 0x8103 and d.response and d.rcode == 3)
 local names = data.new(query .. "\xc0\x0c\4mail\xc0\x10\3a.b\4\\ \xff\0\0\xc0\x40\xc0\x42\0")
-local function name(off) return packet.dnsname(names, 0, off) end
+local function name(off) return packet.dnsname(names, off, 0) end
 local at = #query
 assert(select(2, name(at)) == at + 2 and name(at) == "www.example.org")
 local mail, after = name(at + 2)

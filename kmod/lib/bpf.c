@@ -36,37 +36,44 @@ const char *lunatik_lib_bpf_path(lua_State *L)
 	return path;
 }
 
-static noinline __cold void no_packet(lua_State *L, bool xdp)
+static noinline __cold int no_packet(lua_State *L, bool xdp)
 {
 	if (!lua_islightuserdata(L, 1))
-		luaL_typeerror(L, 1, "packet");
+		return luaL_typeerror(L, 1, "packet");
 	if (!lunatik_packet_is(lunatik_replica_of(L), lua_touserdata(L, 1)))
-		luaL_error(L, "packet used outside its callback");
-	luaL_error(L, "the program is for packets of %s", xdp ? "xdp" : "tc");
+		return luaL_error(L, "packet used outside its callback");
+	return luaL_error(L, "the program is for packets of %s", xdp ? "xdp" : "tc");
 }
 
-/* The packet in hand, if it is the argument and the program is one for such packets. */
-static __always_inline struct lunatik_packet *check_packet(lua_State *L, bool xdp)
+/* Whether the argument is the packet in hand, and the program one for such packets. */
+static __always_inline bool is_packet(const lua_State *L, bool xdp)
 {
 	const struct lunatik_replica *replica = lunatik_replica_of(L);
 	const TValue *arg = s2v(L->ci->func.p + 1);
 
-	if (unlikely(!ttislightuserdata(arg) || !lunatik_packet_is(replica, pvalue(arg)) ||
-		     replica->packet->kind != (xdp ? LUNATIK_HOOK_XDP : LUNATIK_HOOK_TC)))
-		no_packet(L, xdp);
-	return replica->packet;
+	return ttislightuserdata(arg) && lunatik_packet_is(replica, pvalue(arg)) &&
+	       replica->packet->kind == (xdp ? LUNATIK_HOOK_XDP : LUNATIK_HOOK_TC);
 }
 
+/*
+ * Programs for TC may send packets themselves, through devices that lie upon others,
+ * which goes as deep as reclaim does. For both this and all the tail calls there is
+ * no stack anywhere.
+ */
 static size_t stack_of(const struct bpf_prog *prog)
 {
-	size_t need = LUNATIK_STACK_KERNEL + MAX_BPF_STACK;
+	size_t need = LUNATIK_STACK_KERNEL;
 
-	return prog->aux->tail_call_reachable ? need + TAIL_CALLS_STACK : need;
+	if (prog->aux->tail_call_reachable)
+		need += TAIL_CALLS_STACK;
+	if (prog->type == BPF_PROG_TYPE_SCHED_CLS)
+		need = max_t(size_t, need, LUNATIK_STACK_RECLAIM);
+	return need + MAX_BPF_STACK;
 }
 
-static noinline __cold void stack_overflow(lua_State *L)
+static noinline __cold int stack_overflow(lua_State *L)
 {
-	luaL_error(L, "C stack overflow");
+	return luaL_error(L, "C stack overflow");
 }
 
 /* Those behind the packet: how many. */
@@ -103,87 +110,133 @@ static __always_inline void end(struct lunatik_bpf_call *call)
 	call->running = false;
 }
 
-static noinline __cold void in_fragments(lua_State *L)
+static noinline __cold int in_fragments(lua_State *L)
 {
-	luaL_error(L, "a packet in several buffers cannot be given to a program");
+	return luaL_error(L, "a packet in several buffers cannot be given to a program");
+}
+
+static noinline __cold u32 run_with_statistics(const struct bpf_prog *prog, const void *ctx)
+{
+	return bpf_prog_run(prog, ctx);
+}
+
+/* bpf_prog_run(), without saving registers for statistics that are off nearly always. */
+static __always_inline u32 run(const struct bpf_prog *prog, const void *ctx)
+{
+	if (static_branch_unlikely(&bpf_stats_enabled_key))
+		return run_with_statistics(prog, ctx);
+	return bpf_dispatcher_nop_func(ctx, prog->insnsi, prog->bpf_func);
+}
+
+static __always_inline int run_xdp(lua_State *L, const struct bpf_prog *prog, u16 nargs)
+{
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	int verdict;
+
+	begin(&replica->call, nargs);
+	verdict = run(prog, replica->packet->xdp);
+	replica = lunatik_replica_of(L);
+	end(&replica->call);
+	lunatik_packet_update_xdp(replica->packet);
+	return verdict;
 }
 
 /*
- * The program that called us may have pointers into fragments, which another one
- * could free.
+ * Nobody has pointers to where they are now, so there they need not stay: a script that
+ * has them moved again and again would fill the memory. What was prepared is used up,
+ * and until the callback has ended nothing is.
  */
-static __always_inline int run_xdp(lua_State *L, struct lunatik_packet *packet,
-				   const struct bpf_prog *prog, struct lunatik_bpf_call *call,
-				   u16 nargs)
+static noinline __cold int moved(struct lunatik_packet *packet, int verdict)
 {
-	struct xdp_buff *xdp = packet->xdp;
-	int verdict;
-
-	if (unlikely(xdp_buff_has_frags(xdp)))
-		in_fragments(L);
-	begin(call, nargs);
-	verdict = bpf_prog_run(prog, xdp);
-	end(call);
-	lunatik_packet_update_xdp(packet);
+	packet->moved = true;
+	lunatik_keep_later(packet->skb);
 	return verdict;
 }
 
 /*
  * The program that called us may have pointers into the packet, and this one may
  * move its bytes. They stay where they were until that one has returned, which it
- * does under RCU.
+ * does under RCU. keep: they have not been moved yet.
  */
-static __always_inline int run_tc(lua_State *L, struct lunatik_packet *packet,
-				  const struct bpf_prog *prog, struct lunatik_bpf_call *call,
-				  u16 nargs)
+static __always_inline int run_tc(lua_State *L, const struct bpf_prog *prog, u16 nargs, bool keep)
 {
-	struct sk_buff *skb = packet->skb;
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	struct sk_buff *skb = replica->packet->skb;
+	struct lunatik_packet *packet;
 	int verdict;
 
-	if (unlikely(!lunatik_keep_begin(skb)))
-		return lunatik_lib_nomem(L);
-	begin(call, nargs);
-	verdict = bpf_prog_run(prog, skb);
-	end(call);
-	lunatik_keep_end(skb);
+	if (keep)
+		lunatik_keep_begin(skb);
+	begin(&replica->call, nargs);
+	verdict = run(prog, skb);
+	replica = lunatik_replica_of(L);
+	end(&replica->call);
+	packet = replica->packet;
+	skb = packet->skb;
 	lunatik_packet_update_skb(packet);
 	packet->layout.known = false;
+	if (keep && unlikely(lunatik_keep_has_moved(skb)))
+		return moved(packet, verdict);
+	if (keep)
+		lunatik_keep_end();
 	return verdict;
 }
 
-/* prog(pkt, ...): its verdict and, if it set one, its result. */
-static __always_inline int prog_run(lua_State *L, struct lunatik_bpf_call *call, u16 nargs, bool xdp)
+static noinline int push_result(lua_State *L)
 {
-	const struct lunatik_object *object = lunatik_upvalue(L);
-	struct lunatik_packet *packet = check_packet(L, xdp);
-	const struct bpf_prog *prog = object->prog;
-	int verdict;
-
-	if (unlikely(lunatik_stack_left(lunatik_guard(L)) < object->stack))
-		stack_overflow(L);
-	verdict = xdp ? run_xdp(L, packet, prog, call, nargs) :
-			run_tc(L, packet, prog, call, nargs);
-	lunatik_push_integer(L, verdict);
-	if (likely(!call->has_result))
-		return 1;
-	lunatik_push_integer(L, call->result);
+	lunatik_push_integer(L, lunatik_replica_of(L)->call.result);
 	return 2;
 }
 
-static noinline int prog_run_with_args(lua_State *L, struct lunatik_bpf_call *call, bool xdp)
+/*
+ * prog(pkt, ...): its verdict and, if it set one, its result. What is needed after the
+ * run is found anew then, and whatever is rare is called last: so there is hardly a
+ * register to be saved, for each packet.
+ */
+static __always_inline int prog_run(lua_State *L, u16 nargs, bool xdp, bool keep)
 {
-	u16 nargs = get_args(L, call);
+	const struct lunatik_object *object = lunatik_upvalue(L);
 
-	return xdp ? prog_run(L, call, nargs, true) : prog_run(L, call, nargs, false);
+	if (unlikely(!is_packet(L, xdp)))
+		return no_packet(L, xdp);
+	if (unlikely(lunatik_stack_left(lunatik_guard(L)) < object->stack))
+		return stack_overflow(L);
+	/*
+	 * The program that called us may have pointers into fragments, which another one
+	 * could free.
+	 */
+	if (xdp && unlikely(xdp_buff_has_frags(lunatik_replica_of(L)->packet->xdp)))
+		return in_fragments(L);
+	lunatik_push_integer(L, xdp ? run_xdp(L, object->prog, nargs) :
+				      run_tc(L, object->prog, nargs, keep));
+	if (unlikely(lunatik_replica_of(L)->call.has_result))
+		return push_result(L);
+	return 1;
+}
+
+/* With arguments, or with nothing prepared: the first time, and once bytes have moved. */
+static noinline int prog_run_rarely(lua_State *L, bool xdp)
+{
+	struct lunatik_replica *replica = lunatik_replica_of(L);
+	u16 nargs = get_args(L, &replica->call);
+
+	if (xdp)
+		return prog_run(L, nargs, true, false);
+	/* With a packet in hand bottom halves are off. */
+	if (is_packet(L, false)) {
+		if (replica->packet->moved)
+			return prog_run(L, nargs, false, false);
+		if (!lunatik_keep_prepare())
+			return lunatik_lib_nomem(L);
+	}
+	return prog_run(L, nargs, false, true);
 }
 
 static __always_inline int prog_call(lua_State *L, bool xdp)
 {
-	struct lunatik_bpf_call *call = &lunatik_replica_of(L)->call;
-
-	if (L->top.p != L->ci->func.p + 2)
-		return prog_run_with_args(L, call, xdp);
-	return prog_run(L, call, 0, xdp);
+	if (L->top.p != L->ci->func.p + 2 || (!xdp && unlikely(!lunatik_keep_is_prepared())))
+		return prog_run_rarely(L, xdp);
+	return prog_run(L, 0, xdp, !xdp);
 }
 
 static int prog_call_xdp(lua_State *L)

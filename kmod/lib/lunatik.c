@@ -37,7 +37,7 @@ static int lunatik_send(lua_State *L)
 	lunatik_lib_need_kernel(L);
 	luaL_argcheck(L, len <= LUNATIK_DATA_MAX, 1,
 		      "longer than " __stringify(LUNATIK_DATA_MAX) " bytes");
-	delivered = lunatik_session_publish(lunatik_state_of(L), lunatik_guard(L), data, len);
+	delivered = lunatik_session_publish(lunatik_replica_of(L), data, len);
 	if (delivered < 0)
 		return lunatik_lib_nomem(L);
 	lua_pushinteger(L, delivered);

@@ -31,7 +31,7 @@ static inline void hrtimer_set_expires(struct hrtimer *timer, ktime_t expires)
 	timer->expires = expires;
 }
 
-static inline u64 hrtimer_get_expires_ns(const struct hrtimer *timer)
+static inline ktime_t hrtimer_get_expires(const struct hrtimer *timer)
 {
 	return timer->expires;
 }

@@ -6,6 +6,7 @@
 #include <asm/byteorder.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <net/checksum.h>
 
 struct sk_buff {
 	struct sk_buff *next;	/* in its list */
@@ -15,9 +16,11 @@ struct sk_buff {
 	/* Of packets */
 	__be16 protocol;
 	u8 ip_summed;
+	s32 csum_start;		/* from data on, as the headers below */
+	u16 csum_offset;
 	u16 gso_size;
 	u32 gso_type;
-	s32 network_header, mac_header;	/* from data on */
+	s32 network_header, mac_header;
 };
 
 #define CHECKSUM_NONE		0
@@ -25,6 +28,8 @@ struct sk_buff {
 #define CHECKSUM_COMPLETE	2
 #define CHECKSUM_PARTIAL	3
 
+#define SKB_GSO_UDP_TUNNEL	(1 << 11)
+#define SKB_GSO_UDP_TUNNEL_CSUM	(1 << 12)
 #define SKB_GSO_FRAGLIST	(1 << 18)
 #define skb_shinfo(skb)			(skb)
 #define skb_is_gso(skb)			((skb)->gso_size)
@@ -32,6 +37,22 @@ struct sk_buff {
 #define skb_network_offset(skb)		((skb)->network_header)
 #define skb_mac_offset(skb)		((skb)->mac_header)
 #define skb_mac_header_was_set(skb)	true
+
+#define skb_checksum_start_offset(skb)	((skb)->csum_start)
+
+/* What a device does that can compute checksums: over all, to the end. */
+static inline int skb_csum_hwoffload_help(struct sk_buff *skb, u64 features)
+{
+	u8 *start = skb->data + skb->csum_start;
+	__sum16 sum;
+
+	WARN_ON_ONCE(skb->csum_start < 0 ||
+		     skb->csum_start + skb->csum_offset + sizeof(sum) > skb->len);
+	sum = csum_fold(csum_partial(start, skb->len - skb->csum_start, 0)) ?: CSUM_MANGLED_0;
+	memcpy(start + skb->csum_offset, &sum, sizeof(sum));
+	skb->ip_summed = CHECKSUM_NONE;
+	return 0;
+}
 
 struct sk_buff_head {
 	struct sk_buff *first, **last;

@@ -24,6 +24,16 @@ static inline void spin_unlock_bh(spinlock_t *lock)
 	WARN_ON_ONCE(--lock->held);
 }
 
+static inline int spin_is_locked(const spinlock_t *lock)
+{
+	return lock->held;
+}
+
+static inline int spin_trylock(spinlock_t *lock)
+{
+	return !lock->held && ++lock->held;
+}
+
 #define spin_lock(lock)		spin_lock_bh(lock)
 #define spin_unlock(lock)	spin_unlock_bh(lock)
 

@@ -6,7 +6,7 @@ local dnsname = require "packet.dnsname"
 -- The name, and where type and class are if they are there.
 local function question(b, off, header)
   if b:u16(off + 4) == 0 then return nil end
-  local name, at = dnsname(b, off, header.payload)
+  local name, at = dnsname(b, header.payload, off)
   if not name or #b - at < 4 then return nil end
   return name, at
 end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: GPL-2.0-only
--- packet.dnsname: a name in a DNS message, and what comes after it.
+-- packet.dnsname: the name at off in the DNS message that begins at message, and what
+-- comes after it.
 local concat = table.concat
 
 local function code(c)
@@ -11,7 +12,7 @@ local function text(label)
   return (label:lower():gsub("[.\\]", "\\%0"):gsub("[^!-~]", code))
 end
 
-return function(b, message, off)
+return function(b, off, message)
   local size, labels, length = #b, {}, 1
   local at, after, piece = off, nil, off
   while true do

@@ -3,8 +3,10 @@
 -- offset; its fields are read when they are asked for, and written when they are set.
 --
 -- Fields of whole bytes are in u8, u16 and u32, by their offset. Those of one bit are in
--- bits: the offset of its byte, times 256, and the bit. The others have functions in
--- get and set, which are called with buffer, offset, header, and the value to set.
+-- bits: the offset of its byte, times 256, and the bit. Those of several bits are in
+-- parts: a byte each for the offset of their 16 bits, how far right they end, and how many
+-- they are. The others have functions in get and set, which are called with buffer, offset,
+-- header, and the value to set.
 --
 -- start(b) tells where such a header is, if nobody says it, and find(b, off, header)
 -- where its payload is, maybe with notes for the others in header. In place of that they
@@ -15,6 +17,7 @@ local none = {}
 return function(name, spec)
   local u8, u16, u32 = spec.u8 or none, spec.u16 or none, spec.u32 or none
   local bits, get, set = spec.bits or none, spec.get or none, spec.set or none
+  local parts = spec.parts or none
   local start, find = spec.start, spec.find
   local meta = {__name = name}
 
@@ -30,6 +33,8 @@ return function(name, spec)
     if at then return b:u32(off + at) end
     at = bits[key]
     if at then return b:u8(off + (at >> 8)) & at & 255 ~= 0 end
+    at = parts[key]
+    if at then return b:u16(off + (at >> 16)) >> (at >> 8 & 255) & (1 << (at & 255)) - 1 end
     error(("%s has no field '%s'"):format(name, key), 2)
   end
 
@@ -47,6 +52,13 @@ return function(name, spec)
     if at then
       off, at = off + (at >> 8), at & 255
       return b:setu8(off, b:u8(off) & ~at | (value and at or 0))
+    end
+    at = parts[key]
+    if at then
+      local right, mask = at >> 8 & 255, (1 << (at & 255)) - 1
+      if value & ~mask ~= 0 then error(("%d does not fit into %d bits"):format(value, at & 255), 2) end
+      off = off + (at >> 16)
+      return b:setu16(off, b:u16(off) & ~(mask << right) | value << right)
     end
     error(("%s has no field '%s' that can be set"):format(name, key), 2)
   end

@@ -28,14 +28,13 @@ return require "packet.header"("ipv4", {
   u16 = {length = 2, id = 4, checksum = 10},
   u32 = {saddr = 12, daddr = 16},
   bits = {df = 0x640, mf = 0x620},
+  parts = {dscp = 0x0206, ecn = 0x0002},
 
   get = {
     src = function(b, off) return ntop(b:u32(off + 12)) end,
     dst = function(b, off) return ntop(b:u32(off + 16)) end,
     version = function() return 4 end,
     header_length = function(_, off, header) return header.payload - off end,
-    dscp = function(b, off) return b:u8(off + 1) >> 2 end,
-    ecn = function(b, off) return b:u8(off + 1) & 3 end,
     fragment = function(b, off) return (b:u16(off + 6) & 0x1fff) * 8 end,
     options = function(b, off, header) return b:string(off + 20, header.payload - off - 20) end,
     payload_length = function(b, off, header)
@@ -47,7 +46,5 @@ return require "packet.header"("ipv4", {
   set = {
     src = function(b, off, _, text) b:setu32(off + 12, ipv4(text)) end,
     dst = function(b, off, _, text) b:setu32(off + 16, ipv4(text)) end,
-    dscp = function(b, off, _, value) b:setu8(off + 1, value << 2 | b:u8(off + 1) & 3) end,
-    ecn = function(b, off, _, value) b:setu8(off + 1, b:u8(off + 1) & ~3 | value & 3) end,
   },
 })

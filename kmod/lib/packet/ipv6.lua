@@ -56,6 +56,7 @@ return require "packet.header"("ipv6", {
   end,
 
   u8 = {next_header = 6, ttl = 7, hop_limit = 7},
+  parts = {tos = 0x0408, dscp = 0x0606, ecn = 0x0402},
 
   get = {
     saddr = function(b, off) return b:string(off + 8, 16) end,
@@ -64,9 +65,6 @@ return require "packet.header"("ipv6", {
     dst = function(b, off) return ntop(b:string(off + 24, 16)) end,
     version = function() return 6 end,
     header_length = function(_, off, header) return header.payload - off end,
-    tos = function(b, off) return b:u16(off) >> 4 & 255 end,
-    dscp = function(b, off) return b:u16(off) >> 6 & 63 end,
-    ecn = function(b, off) return b:u16(off) >> 4 & 3 end,
     flow = function(b, off) return b:u32(off) & 0xfffff end,
     length = function(b, off) return b:u16(off + 4) + 40 end,
     protocol = function(_, _, header) return header[1] end,
@@ -85,6 +83,5 @@ return require "packet.header"("ipv6", {
     daddr = function(b, off, _, bytes) b:setstring(off + 24, whole(bytes)) end,
     src = function(b, off, _, text) b:setstring(off + 8, ipv6(text)) end,
     dst = function(b, off, _, text) b:setstring(off + 24, ipv6(text)) end,
-    tos = function(b, off, _, value) b:setu16(off, b:u16(off) & 0xf00f | (value & 255) << 4) end,
   },
 })

@@ -26,12 +26,16 @@
  * They return the verdict, an XDP_ or TC_ACT_ value, or a negative errno, after
  * which the program decides by itself:
  *   -ENOENT	there is no such state, or it has no function for such packets
- *   -EBUSY	it cannot run now, because its lock is taken by someone who waits
- *		for this CPU, as a program that the script itself called
+ *   -EBUSY	it cannot run now: a script that runs on this CPU called the program, or
+ *		sent the packet; one that may take its time runs in the state, as that
+ *		which makes its first hooks; another CPU has not been done with the state
+ *		for twice its time limit; or the hooks of the namespace have used up
+ *		their share of this CPU
  *   -EREMOTEIO, -ETIME, -ENOMEM and others that DOSTRING has: the function failed
  *
  * The script may have changed the packet, so a program reads ctx->data and
- * ctx->data_end anew.
+ * ctx->data_end anew. Pointers from before may still be used, and may show the packet
+ * as it was.
  */
 extern int bpf_lunatik_xdp(struct xdp_md *ctx, __u32 state, __u64 arg) __ksym;
 extern int bpf_lunatik_tc(struct __sk_buff *ctx, __u32 state, __u64 arg) __ksym;
