@@ -174,7 +174,6 @@ impl Case {
 impl Sides {
     fn measure(self, group: &str) -> Result<Record> {
         let case = self.own.name.clone();
-        let against = self.baseline.as_ref().map(|side| side.name.clone());
         let mut own = Batches::prepare(self.own)?;
         let mut baseline = self.baseline.map(Batches::prepare).transpose()?;
         // In turn: what changes over time changes for both.
@@ -184,15 +183,11 @@ impl Sides {
                 baseline.take()?;
             }
         }
-        let finish = |batches: Batches| batches.samples(self.unit);
-        Ok(Record {
-            group: group.to_owned(),
-            case,
-            against,
-            unit: self.unit,
-            target: self.target,
-            samples: finish(own),
-            baseline: baseline.map(finish).unwrap_or_default(),
+        let record =
+            Record::new(group, case, self.unit, own.samples(self.unit)).target(self.target);
+        Ok(match baseline {
+            Some(baseline) => record.against(baseline.name.clone(), baseline.samples(self.unit)),
+            None => record,
         })
     }
 }

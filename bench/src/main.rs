@@ -8,14 +8,17 @@
 
 mod bpf;
 mod case;
+mod command;
 mod groups;
 mod idle;
 mod lua;
 mod memory;
 mod netlink;
+mod netns;
 mod nlctrl;
 mod pair;
 mod states;
+mod window;
 mod worker;
 
 use std::io::{self, Write};
@@ -48,7 +51,7 @@ enum Task {
         /// Their groups and names, as `GROUP: NAME`
         names: Vec<String>,
     },
-    /// Do a job for as many milliseconds as each line of standard input says, and answer how often
+    /// Do a job between the two moments that each line of standard input says, and answer how often in a second
     Work {
         job: Job,
         /// The only CPU to do it on

@@ -14,15 +14,7 @@ pub(crate) const MAX_ALLOC: f64 = 10.0 * 1024.0;
 
 /// A figure of memory.
 pub(crate) fn record(group: &str, case: &str, bytes: f64, target: Option<Target>) -> Record {
-    Record {
-        group: group.to_owned(),
-        case: case.to_owned(),
-        against: None,
-        unit: Unit::Bytes,
-        target,
-        samples: vec![bytes],
-        baseline: Vec::new(),
-    }
+    Record::new(group, case, Unit::Bytes, vec![bytes]).target(target)
 }
 
 /// What a state uses that has all of its libraries and nothing else.

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use crate::case::{Operation, each};
 use crate::pair::Pair;
 use crate::states;
+use crate::window::Window;
 
 /// A process that answers lines with lines. It ends when this is dropped.
 pub(crate) struct Worker {
@@ -76,6 +77,22 @@ impl Drop for Worker {
     }
 }
 
+/// What all of them together do in a second, in a window of that length.
+pub(crate) fn rate(workers: &mut [Worker], length: Duration) -> Result<f64> {
+    let window = Window::soon(length)?;
+    for worker in &mut *workers {
+        worker.tell(window)?;
+    }
+    let mut sum = 0.0;
+    for worker in workers {
+        sum += worker.answer()?.parse::<f64>()?;
+    }
+    Ok(sum)
+}
+
+/// What a packet carries.
+pub(crate) const PACKET: usize = 256;
+
 /// What a process of this program can do.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Job {
@@ -83,7 +100,7 @@ pub(crate) enum Job {
     Dostring,
     /// Nothing that any other process could be in the way of
     Spin,
-    /// A packet from one socket to another
+    /// A packet of [`PACKET`] bytes from one socket to another
     Packet,
 }
 
@@ -101,14 +118,14 @@ impl Job {
                 Ok(())
             })),
             Self::Packet => {
-                let pair = Pair::open()?;
+                let pair = Pair::open(PACKET)?;
                 Ok(each(move || pair.pass()))
             }
         }
     }
 }
 
-/// Does `job` for as many milliseconds as each line says, and answers how often.
+/// Does `job` in the window that each line says, and answers how often in a second.
 pub(crate) fn work(job: Job, cpu: Option<usize>) -> Result<()> {
     if let Some(cpu) = cpu {
         let mut cpus = CpuSet::new();
@@ -117,14 +134,8 @@ pub(crate) fn work(job: Job, cpu: Option<usize>) -> Result<()> {
     }
     let mut operation = job.operation()?;
     for line in io::stdin().lines() {
-        let time = Duration::from_millis(line?.parse()?);
-        let start = Instant::now();
-        let mut count = 0_u64;
-        while start.elapsed() < time {
-            operation(1)?;
-            count += 1;
-        }
-        println!("{count}");
+        let window: Window = line?.parse()?;
+        println!("{}", window.rate(&mut operation)?);
     }
     Ok(())
 }

@@ -137,6 +137,36 @@ pub struct Record {
     pub baseline: Vec<f64>,
 }
 
+impl Record {
+    /// A figure without baseline and target.
+    pub fn new(group: &str, case: impl Into<String>, unit: Unit, samples: Vec<f64>) -> Self {
+        Self {
+            group: group.to_owned(),
+            case: case.into(),
+            against: None,
+            unit,
+            target: None,
+            samples,
+            baseline: Vec::new(),
+        }
+    }
+
+    /// Gives it the baseline `name`.
+    #[must_use]
+    pub fn against(mut self, name: impl Into<String>, baseline: Vec<f64>) -> Self {
+        self.against = Some(name.into());
+        self.baseline = baseline;
+        self
+    }
+
+    /// Gives it a target, if there is one.
+    #[must_use]
+    pub fn target(mut self, target: impl Into<Option<Target>>) -> Self {
+        self.target = target.into();
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

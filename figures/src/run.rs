@@ -158,15 +158,12 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn record(case: &str, samples: &[f64], baseline: &[f64]) -> Record {
-        Record {
-            group: "calls".into(),
-            case: case.into(),
-            against: (!baseline.is_empty()).then(|| "bare".into()),
-            unit: Unit::Time,
-            target: Some(Target::AtMost(1.3)),
-            samples: samples.to_vec(),
-            baseline: baseline.to_vec(),
+        let record = Record::new("calls", case, Unit::Time, samples.to_vec());
+        let record = record.target(Target::AtMost(1.3));
+        if baseline.is_empty() {
+            return record;
         }
+        record.against("bare", baseline.to_vec())
     }
 
     #[test]

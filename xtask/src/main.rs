@@ -55,6 +55,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Install what the other commands need, which they also do by themselves, and `cargo build` does not
+    Setup,
     /// Boot a VM with the module loaded and run a command or a shell in it
     ///
     /// Exits with the command's status; 124 if it did not end in time, 125 if the VM failed or its
@@ -145,6 +147,7 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<i32> {
     match task {
+        Task::Setup => host::ensure_tests(&Version::ALL).map(|()| 0),
         Task::Vm(task) => vm(&task),
         Task::Kmod { kernel_dir } => {
             let headers = kernel_dir.map_or_else(kmod::running_headers, Ok)?;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use figures::{Machine, Record, Target, Unit};
 
 use crate::case::{Case, Report};
-use crate::worker::{Job, Worker};
+use crate::worker::{self, Job, Worker};
 
 const GROUP: &str = "clients";
 const ROUNDS: usize = 15;
@@ -45,7 +45,7 @@ fn measure(name: &str, job: Job, targets: bool, report: Report<'_>) -> Result<()
     // The first round is to warm up.
     for round in 0..=ROUNDS {
         for ((count, _), rates) in PROCESSES.iter().zip(&mut rates) {
-            let rate = throughput(&mut workers[..*count])?;
+            let rate = worker::rate(&mut workers[..*count], TIME)?;
             if round > 0 {
                 rates.push(rate);
             }
@@ -54,27 +54,11 @@ fn measure(name: &str, job: Job, targets: bool, report: Report<'_>) -> Result<()
     }
     let baseline = rates[0].clone();
     for ((count, target), samples) in PROCESSES.iter().zip(rates).skip(1) {
-        report(Record {
-            group: GROUP.to_owned(),
-            case: format!("{name}, {count} processes"),
-            against: Some("1 process".to_owned()),
-            unit: Unit::Rate,
-            target: target.filter(|_| targets),
-            samples,
-            baseline: baseline.clone(),
-        })?;
+        let case = format!("{name}, {count} processes");
+        let record = Record::new(GROUP, case, Unit::Rate, samples)
+            .against("1 process", baseline.clone())
+            .target(target.filter(|_| targets));
+        report(record)?;
     }
     Ok(())
-}
-
-/// What all of them do in a second.
-fn throughput(workers: &mut [Worker]) -> Result<f64> {
-    for worker in &mut *workers {
-        worker.tell(TIME.as_millis())?;
-    }
-    let mut sum = 0.0;
-    for worker in workers {
-        sum += worker.answer()?.parse::<f64>()?;
-    }
-    Ok(sum / TIME.as_secs_f64())
 }

@@ -39,15 +39,10 @@ fn measure(report: Report<'_>) -> Result<()> {
         measure_loaded(&mut timed)?;
     }
     for (((name, _), samples), baseline) in SCRIPTS.iter().zip(timed).zip(untimed) {
-        report(Record {
-            group: GROUP.to_owned(),
-            case: (*name).to_owned(),
-            against: Some("no time limit".to_owned()),
-            unit: Unit::Time,
-            target: Some(Target::AtMost(MAX_RATIO)),
-            samples,
-            baseline,
-        })?;
+        let record = Record::new(GROUP, *name, Unit::Time, samples)
+            .against("no time limit", baseline)
+            .target(Target::AtMost(MAX_RATIO));
+        report(record)?;
     }
     Ok(())
 }

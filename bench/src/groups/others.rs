@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What Lunatik costs those who do not use it, and what its logs cost those who do.
 
-use std::process::Command;
-
-use anyhow::{Result, ensure};
-use figures::{Record, Target, Unit};
+use anyhow::{Result, anyhow, ensure};
+use figures::{Record, Unit};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::case::{Case, Operation, Report, Side, each};
 use crate::lua::user;
-use crate::{idle, netlink, states};
+use crate::{command, idle, netlink, states};
 
 const GROUP: &str = "others";
 const ROUNDS: usize = 7;
@@ -85,15 +83,8 @@ fn namespaces(report: Report<'_>) -> Result<()> {
             without.push(measured?);
         }
     }
-    report(Record {
-        group: GROUP.to_owned(),
-        case: "namespace create and delete".to_owned(),
-        against: Some("without the module".to_owned()),
-        unit: Unit::Time,
-        target: None::<Target>,
-        samples: with,
-        baseline: without,
-    })
+    let record = Record::new(GROUP, "namespace create and delete", Unit::Time, with);
+    report(record.against("without the module", without))
 }
 
 /// What the CPU has to do for one, in nanoseconds. Most of a deletion is done later and by another thread.
@@ -102,7 +93,7 @@ fn create_and_delete() -> Result<f64> {
         // Each leaves the one before, which nobody then uses; the last goes with the thread.
         let all = || (0..NAMESPACES).try_for_each(|_| unshare(CloneFlags::CLONE_NEWNET));
         let done = std::thread::spawn(all).join();
-        Ok(done.map_err(|_| anyhow::anyhow!("a thread panicked"))??)
+        Ok(done.map_err(|_| anyhow!("a thread panicked"))??)
     })?;
     Ok(busy.as_secs_f64() * 1e9 / f64::from(NAMESPACES))
 }
@@ -112,20 +103,14 @@ pub(crate) struct Module;
 
 impl Module {
     pub(crate) fn load() -> Result<()> {
-        command("modprobe", "lunatik")
+        command::run("modprobe", &["lunatik"])
     }
 
     pub(crate) fn unload() -> Result<()> {
-        command("rmmod", "lunatik")
+        command::run("rmmod", &["lunatik"])
     }
 
     pub(crate) fn insert(path: &str) -> Result<()> {
-        command("insmod", path)
+        command::run("insmod", &[path])
     }
-}
-
-fn command(program: &str, argument: &str) -> Result<()> {
-    let status = Command::new(program).arg(argument).status()?;
-    ensure!(status.success(), "{program} {argument}: {status}");
-    Ok(())
 }

@@ -6,10 +6,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use figures::{Record, Target, Unit};
 use lunatik::{Session, State};
-use nix::sched::{CloneFlags, unshare};
 
 use crate::case::{Case, Report};
-use crate::{idle, memory};
+use crate::{idle, memory, netns};
 
 const GROUP: &str = "scale";
 const STATES: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -81,21 +80,12 @@ fn namespaces(report: Report<'_>) -> Result<()> {
     let used = memory::of_kernel()? - before;
     tell("namespace", &levels, report)?;
     let (_, last) = levels.pop().context("there are levels")?;
-    report(Record {
-        group: GROUP.to_owned(),
-        case: "create, the first of a namespace".to_owned(),
-        against: Some("another".to_owned()),
-        unit: Unit::Time,
-        target: None,
-        samples: firsts,
-        baseline: last.create,
-    })?;
+    let first = "create, the first of a namespace";
+    report(Record::new(GROUP, first, Unit::Time, firsts).against("another", last.create))?;
     #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 namespaces")]
     let each = used / (sessions.len() - 1) as f64;
-    let mut record = memory::record(GROUP, "memory of a namespace with a state", each, None);
-    record.against = Some("with a socket only".to_owned());
-    record.baseline = vec![bare];
-    report(record)
+    let record = memory::record(GROUP, "memory of a namespace with a state", each, None);
+    report(record.against("with a socket only", vec![bare]))
 }
 
 /// What each operation takes, in nanoseconds.
@@ -152,15 +142,11 @@ fn tell(of: &str, levels: &[(usize, Samples)], report: Report<'_>) -> Result<()>
     for (at, (name, baseline, _)) in few.iter().enumerate() {
         for (level, samples) in levels.iter().filter(|(level, _)| *level != FEW) {
             let (_, samples, target) = samples.all()[at];
-            report(Record {
-                group: GROUP.to_owned(),
-                case: format!("{name}, {}", many(*level, of)),
-                against: Some(many(FEW, of)),
-                unit: Unit::Time,
-                target: target.filter(|_| Some(*level) == most),
-                samples: samples.to_vec(),
-                baseline: baseline.to_vec(),
-            })?;
+            let case = format!("{name}, {}", many(*level, of));
+            let record = Record::new(GROUP, case, Unit::Time, samples.to_vec())
+                .against(many(FEW, of), baseline.to_vec())
+                .target(target.filter(|_| Some(*level) == most));
+            report(record)?;
         }
     }
     Ok(())
@@ -204,12 +190,7 @@ fn name(number: usize) -> String {
 
 /// A session in a namespace of its own, which lives as long as the session's socket.
 fn in_new_namespace() -> Result<Session> {
-    let open = || -> Result<Session> {
-        unshare(CloneFlags::CLONE_NEWNET)?;
-        Ok(Session::open()?)
-    };
-    let opened = std::thread::spawn(open).join();
-    opened.map_err(|_| anyhow::anyhow!("a thread panicked"))?
+    netns::in_new(|| Ok(Session::open()?))
 }
 
 /// What a namespace needs that has no state, in bytes.
