@@ -186,14 +186,15 @@ lunatikctl -n red status
 $
 shows 'states: 2 of'
 
-say 'Packets. A script counts those of its namespace, and tells who receives it each second.'
+say 'Packets. A script counts those of its namespace, and tells who receives it each second.' \
+	'An emulated machine may be slow, so its functions get more than the usual 10 ms.'
 try <<'$'
 ip link add eth0 netns red type veth peer name eth0 netns blue
 ip -n red address add 10.0.0.1/24 dev eth0 && ip -n red link set eth0 up
 ip -n blue address add 10.0.0.2/24 dev eth0 && ip -n blue link set eth0 up
 $
 try <<'$'
-lunatikctl -n red newstate count --context softirq
+lunatikctl -n red newstate count --context softirq --timeout 100ms
 $
 try <<'$'
 lunatikctl -n red dofile count packets/count.lua

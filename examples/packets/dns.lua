@@ -29,7 +29,7 @@ end
 -- The name that a message asks for, and where its question ends
 local function question(pkt, dns)
   if not dns or dns.qdcount ~= 1 then return nil end
-  local name, at = dnsname(pkt, dns.offset, dns.payload)
+  local name, at = dnsname(pkt, dns.payload, dns.offset)
   if not name or #pkt - at < 4 then return nil end
   return name, at + 4
 end
