@@ -14,6 +14,7 @@ pub mod netlink;
 mod pace;
 pub mod packets;
 mod plan;
+mod programs;
 mod random;
 mod runner;
 mod tally;

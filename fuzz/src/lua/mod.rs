@@ -10,7 +10,7 @@ mod library;
 
 use std::{
     fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,8 +20,8 @@ use lunatik::{Error, ErrorKind, Session, State, Value};
 use crate::{
     Plan, Tally,
     check::{self, Witness},
-    leak::Addresses,
     pace,
+    programs::{Common, Slot},
     random::Random,
     runner::{self, Worker},
 };
@@ -134,72 +134,44 @@ pub fn run(plan: &Plan) -> Result<Tally> {
         let session = Session::open()?;
         let functions = library::functions(&session)?;
         ensure!(functions.len() > 30, "the libraries are: {functions:?}");
-        let all = Arc::new(All {
-            seed: plan.seed,
-            functions,
-            pace: pace::measure(&session)?,
-            addresses: Addresses::new(),
-            witness: Mutex::new(witness),
-            running: RwLock::new(()),
-            control: session,
-        });
+        let pace = pace::measure(&session)?;
+        let all = Arc::new(Common::new(plan.seed, functions, witness, session));
         let mut workers = Vec::new();
         for thread in 0..plan.threads {
             workers.push(Fuzzer {
                 all: Arc::clone(&all),
+                pace,
                 session: Session::open()?,
                 thread,
                 slots: (0..STATES).map(|_| None).collect(),
+                timers: vec![false; STATES],
                 done: 0,
             });
         }
         let tally = runner::run(&plan, "programs", workers)?;
-        check::clean(&all.control).context("at the end")?;
+        all.finish()?;
         Ok(tally)
     })
 }
 
-/// What the threads share.
-struct All {
-    seed: u64,
-    functions: Vec<String>,
+struct Fuzzer {
+    all: Arc<Common>,
     /// What limits of time are multiplied by.
     pace: u32,
-    addresses: Addresses,
-    witness: Mutex<Witness>,
-    /// Who runs a program reads; who checks writes.
-    running: RwLock<()>,
-    control: Session,
-}
-
-struct Slot {
-    state: State,
-    programs: u64,
-    /// Some of them may have made timers, which run, too.
-    timers: bool,
-    log: u64,
-}
-
-struct Fuzzer {
-    all: Arc<All>,
     session: Session,
     thread: usize,
     slots: Vec<Option<Slot>>,
+    /// Which of them may have timers, which run, too.
+    timers: Vec<bool>,
     done: u64,
 }
 
 impl Worker for Fuzzer {
     fn run(&mut self, index: u64, tally: &mut Tally) -> Result<()> {
         let all = Arc::clone(&self.all);
-        if index.is_multiple_of(CHECK) {
-            let _alone = all.running.write().unwrap_or_else(PoisonError::into_inner);
-            let mut witness = all.witness.lock().unwrap_or_else(PoisonError::into_inner);
-            witness.check()?;
-            check::control(&all.control)?;
-        }
-        let _running = all.running.read().unwrap_or_else(PoisonError::into_inner);
+        let _turn = all.turn(index, CHECK)?;
         let mut case = case(all.seed, index, &all.functions);
-        case.timeout *= all.pace;
+        case.timeout *= self.pace;
         let cap = Random::new(all.seed ^ 1, index).choose(CAPS);
         self.prepare(case.state, cap)?;
         self.program(&case, tally)?;
@@ -222,30 +194,18 @@ impl Fuzzer {
 
     /// Makes the state of `slot` if it is not there or has lived long enough.
     fn prepare(&mut self, slot: usize, cap: u32) -> Result<()> {
-        if self.slots[slot]
-            .as_ref()
-            .is_some_and(|one| one.programs < LIFE)
-        {
-            return Ok(());
-        }
-        if let Some(old) = self.slots[slot].take() {
-            old.state.close().context("cannot close the state")?;
-        }
         let name = self.name(slot);
-        let state = self.session.new_state(&name).max_alloc(cap).create();
-        self.slots[slot] = Some(Slot {
-            state: state.context("cannot make a state")?,
-            programs: 0,
-            timers: false,
-            log: 0,
-        });
+        let new = self.session.new_state(&name).max_alloc(cap);
+        if Slot::renew(&mut self.slots[slot], LIFE, new)? {
+            self.timers[slot] = false;
+        }
         Ok(())
     }
 
     fn program(&mut self, case: &Case, tally: &mut Tally) -> Result<()> {
         let slot = self.slots[case.state].as_mut().context("no state")?;
         slot.programs += 1;
-        slot.timers |= case.program.contains("lunatik");
+        self.timers[case.state] |= case.program.contains("lunatik");
         let start = Instant::now();
         let result = call(&slot.state, case);
         let took = start.elapsed();
@@ -310,19 +270,11 @@ impl Fuzzer {
             );
             ensure!(
                 description.runs == slot.programs
-                    || slot.timers && description.runs > slot.programs,
+                    || self.timers[number] && description.runs > slot.programs,
                 "not {} runs: {description:?}",
                 slot.programs
             );
-            let log = slot.state.log(Some(slot.log)).context("the log")?;
-            slot.log = log.next().unwrap_or(slot.log);
-            for line in &log.lines {
-                tally.add("log", "line");
-                if let Some(address) = self.all.addresses.in_bytes(&line.text) {
-                    tally.add("address", "in the log, maybe by chance");
-                    println!("{address:016x} in a line of the log: {:?}", line.text);
-                }
-            }
+            slot.read_log(&self.all.addresses, tally)?;
         }
         Ok(())
     }

@@ -3,25 +3,20 @@
 
 mod traffic;
 
-use std::{
-    fmt::Write as _,
-    fs,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use lunatik::{Context as Where, Description, ErrorKind, Session, State};
+use lunatik::{Context as Where, Description, ErrorKind, Session};
 
 use crate::{
     Plan, Tally,
     check::{self, Witness},
-    leak::Addresses,
     lua, pace,
+    programs::{Common, Slot},
     random::Random,
     runner::{self, Worker},
 };
-use traffic::{Traffic, Way};
+use traffic::Traffic;
 
 /// States of each thread; every packet passes the hooks of all of them.
 const STATES: usize = 2;
@@ -44,25 +39,7 @@ struct Case {
     program: String,
 }
 
-/// The functions that programs call. Timers that never end leave nobody else any time
-/// where the clock counts in ticks, by which their share cannot be measured.
-fn functions(session: &Session) -> Result<Vec<String>> {
-    let mut functions = lua::functions_of_packets(session)?;
-    if is_debug()? {
-        functions.retain(|name| !TIMERS.contains(&name.as_str()));
-    }
-    Ok(functions)
-}
-
-fn is_debug() -> Result<bool> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(release.contains("debug"))
-}
-
-const TIMERS: &[&str] = &["lunatik.after", "lunatik.every"];
-
 fn case(seed: u64, index: u64, functions: &[String]) -> Case {
-    let with_timers = functions.iter().any(|name| TIMERS.contains(&name.as_str()));
     let mut random = Random::new(seed, index);
     let random = &mut random;
     let mut program = String::new();
@@ -78,7 +55,7 @@ fn case(seed: u64, index: u64, functions: &[String]) -> Case {
             lua::body(random, functions),
         );
     }
-    if with_timers && random.chance(20) {
+    if random.chance(20) {
         let _ = writeln!(
             program,
             "pcall(require 'lunatik'.{}, {}, function(...)\nlocal pkt = old\n{}\nend)",
@@ -96,7 +73,7 @@ fn case(seed: u64, index: u64, functions: &[String]) -> Case {
 
 /// The program of the case `index`.
 pub fn show(seed: u64, index: u64) -> Result<String> {
-    let functions = functions(&Session::open()?)?;
+    let functions = lua::functions_of_packets(&Session::open()?)?;
     Ok(case(seed, index, &functions).program)
 }
 
@@ -105,56 +82,34 @@ pub fn run(plan: &Plan) -> Result<Tally> {
     let witness = Witness::new()?;
     let plan = *plan;
     check::in_new_netns(move || {
-        let way = if is_debug()? { Way::Out } else { Way::Back };
-        way.open()?;
+        traffic::open_loopback()?;
         let session = Session::open()?;
         let longest = session.info()?.max_softirq_timeout;
-        let all = Arc::new(All {
-            seed: plan.seed,
-            functions: functions(&session)?,
-            timeout: (TIMEOUT * pace::measure(&session)?).min(longest),
-            addresses: Addresses::new(),
-            witness: Mutex::new(witness),
-            running: RwLock::new(()),
-            control: session,
-        });
+        let timeout = (TIMEOUT * pace::measure(&session)?).min(longest);
+        let functions = lua::functions_of_packets(&session)?;
+        let all = Arc::new(Common::new(plan.seed, functions, witness, session));
         let mut workers = Vec::new();
         for thread in 0..plan.threads {
             workers.push(Fuzzer {
                 all: Arc::clone(&all),
+                timeout,
                 session: Session::open()?,
-                traffic: Traffic::new(way)?,
+                traffic: Traffic::new()?,
                 thread,
                 slots: (0..STATES).map(|_| None).collect(),
                 done: 0,
             });
         }
         let tally = runner::run(&plan, "programs", workers)?;
-        check::clean(&all.control).context("at the end")?;
+        all.finish()?;
         Ok(tally)
     })
 }
 
-/// What the threads share.
-struct All {
-    seed: u64,
-    functions: Vec<String>,
-    timeout: Duration,
-    addresses: Addresses,
-    witness: Mutex<Witness>,
-    /// Who runs a program reads; who checks writes.
-    running: RwLock<()>,
-    control: Session,
-}
-
-struct Slot {
-    state: State,
-    cases: u64,
-    log: u64,
-}
-
 struct Fuzzer {
-    all: Arc<All>,
+    all: Arc<Common>,
+    /// Of packets' programs.
+    timeout: Duration,
     session: Session,
     traffic: Traffic,
     thread: usize,
@@ -165,13 +120,7 @@ struct Fuzzer {
 impl Worker for Fuzzer {
     fn run(&mut self, index: u64, tally: &mut Tally) -> Result<()> {
         let all = Arc::clone(&self.all);
-        if index.is_multiple_of(CHECK) {
-            let _alone = all.running.write().unwrap_or_else(PoisonError::into_inner);
-            let mut witness = all.witness.lock().unwrap_or_else(PoisonError::into_inner);
-            witness.check()?;
-            check::control(&all.control)?;
-        }
-        let _running = all.running.read().unwrap_or_else(PoisonError::into_inner);
+        let _turn = all.turn(index, CHECK)?;
         let case = case(all.seed, index, &all.functions);
         let mut random = Random::new(all.seed ^ 1, index);
         self.prepare(&case, random.choose(CAPS))?;
@@ -189,30 +138,15 @@ impl Fuzzer {
     /// Makes the state of the case if it is not there or has lived long enough. One that
     /// goes does so with its hooks.
     fn prepare(&mut self, case: &Case, cap: u32) -> Result<()> {
-        let slot = &mut self.slots[case.state];
-        if slot.as_ref().is_some_and(|one| one.cases < LIFE) {
-            return Ok(());
-        }
-        if let Some(old) = slot.take() {
-            old.state.close().context("cannot close the state")?;
-        }
         let name = format!("t{}-{}", self.thread, case.state);
         let new = self.session.new_state(&name).context(Where::Softirq);
-        let new = new
-            .percpu(case.percpu)
-            .max_alloc(cap)
-            .timeout(self.all.timeout);
-        *slot = Some(Slot {
-            state: new.create().context("cannot make a state")?,
-            cases: 0,
-            log: 0,
-        });
-        Ok(())
+        let new = new.percpu(case.percpu).max_alloc(cap).timeout(self.timeout);
+        Slot::renew(&mut self.slots[case.state], LIFE, new).map(drop)
     }
 
     fn case(&mut self, case: &Case, random: &mut Random, tally: &mut Tally) -> Result<()> {
         let slot = self.slots[case.state].as_mut().context("no state")?;
-        slot.cases += 1;
+        slot.programs += 1;
         // Those of the last time end, unless a program has spoilt that.
         let code = format!(
             "if type(hooks) == 'table' then
@@ -275,16 +209,7 @@ impl Fuzzer {
             tally.sum("callbacks", what, after - before);
         }
         let slot = self.slots[number].as_mut().context("no state")?;
-        let log = slot.state.log(Some(slot.log)).context("the log")?;
-        slot.log = log.next().unwrap_or(slot.log);
-        for line in &log.lines {
-            tally.add("log", "line");
-            if let Some(address) = self.all.addresses.in_bytes(&line.text) {
-                tally.add("address", "in the log, maybe by chance");
-                println!("{address:016x} in a line of the log: {:?}", line.text);
-            }
-        }
-        Ok(())
+        slot.read_log(&self.all.addresses, tally)
     }
 }
 

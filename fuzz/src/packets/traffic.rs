@@ -3,12 +3,8 @@
 //! several, whole and broken.
 
 use std::{
-    fs,
     io::{IoSlice, Read, Write},
-    net::{
-        Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream,
-        UdpSocket,
-    },
+    net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, OwnedFd},
     process::Command,
 };
@@ -33,70 +29,29 @@ pub(super) struct Traffic {
     v6: UdpSocket,
     raw4: OwnedFd,
     raw6: OwnedFd,
-    /// Both ends, where there is a way back.
-    stream: Option<[TcpStream; 2]>,
-    way: Way,
+    stream: TcpStream,
+    other: TcpStream,
 }
 
-/// Where packets go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Over the loopback device, and so into the namespace again.
-    Back,
-    /// To nobody, by IPv4. They meet hooks in the task that sends them and nowhere else:
-    /// user-mode Linux has no interrupts, and so no deadlines, in softirqs that an
-    /// interrupt of its timer runs.
-    Out,
-}
-
-impl Way {
-    /// Opens it in the calling thread's network namespace.
-    pub(super) fn open(self) -> Result<()> {
-        let back = [["link", "set", "lo", "up", "mtu", MTU]];
-        let out = [
-            ["link", "add", "dummy0", "type", "dummy", ""],
-            ["addr", "add", "10.9.0.1/24", "dev", "dummy0", ""],
-            ["link", "set", "dummy0", "up", "mtu", MTU],
-        ];
-        let lines = match self {
-            Self::Back => &back[..],
-            Self::Out => {
-                fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")?;
-                &out[..]
-            }
-        };
-        for line in lines {
-            let words = line.iter().filter(|word| !word.is_empty());
-            let status = Command::new("ip").args(words).status();
-            let status = status.context("cannot run ip")?;
-            ensure!(status.success(), "ip {line:?}: {status}");
-        }
-        Ok(())
-    }
-
-    fn addresses(self) -> (Ipv4Addr, Ipv4Addr) {
-        match self {
-            Self::Back => (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST),
-            Self::Out => ([10, 9, 0, 1].into(), [10, 9, 0, 2].into()),
-        }
-    }
-}
-
-/// Both ends of a connection.
-fn connection() -> Result<[TcpStream; 2]> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let stream = TcpStream::connect(listener.local_addr()?)?;
-    let ends = [stream, listener.accept()?.0];
-    for end in &ends {
-        end.set_nonblocking(true)?;
-        end.set_nodelay(true)?;
-    }
-    Ok(ends)
+/// Brings up the loopback device of the calling thread's network namespace.
+pub(super) fn open_loopback() -> Result<()> {
+    let arguments = ["link", "set", "lo", "up", "mtu", MTU];
+    let status = Command::new("ip").args(arguments).status();
+    let status = status.context("cannot run ip")?;
+    ensure!(status.success(), "ip: {status}");
+    Ok(())
 }
 
 impl Traffic {
     /// Opens its sockets in the calling thread's network namespace. There are no hooks.
-    pub(super) fn new(way: Way) -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let stream = TcpStream::connect(listener.local_addr()?)?;
+        let (other, _) = listener.accept()?;
+        for end in [&stream, &other] {
+            end.set_nonblocking(true)?;
+            end.set_nodelay(true)?;
+        }
         let raw = |family| {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             socket(
@@ -112,16 +67,12 @@ impl Traffic {
             Ok(socket)
         };
         Ok(Self {
-            v4: datagrams(&format!("{}:0", way.addresses().0))?,
-            v6: datagrams(if way == Way::Back {
-                "[::1]:0"
-            } else {
-                "0.0.0.0:0"
-            })?,
+            v4: datagrams("127.0.0.1:0")?,
+            v6: datagrams("[::1]:0")?,
             raw4: raw(AddressFamily::Inet)?,
             raw6: raw(AddressFamily::Inet6)?,
-            stream: (way == Way::Back).then(connection).transpose()?,
-            way,
+            stream,
+            other,
         })
     }
 
@@ -150,11 +101,8 @@ impl Traffic {
     }
 
     /// To itself, or to nobody.
-    fn to(&self, socket: &UdpSocket, random: &mut Random) -> SocketAddr {
+    fn to(socket: &UdpSocket, random: &mut Random) -> SocketAddr {
         let mut to = socket.local_addr().expect("bound");
-        if to.is_ipv4() {
-            to.set_ip(self.way.addresses().1.into());
-        }
         if random.chance(50) {
             let ports = [9, 53, 443, 5000];
             to.set_port(random.choose(&ports));
@@ -165,7 +113,7 @@ impl Traffic {
     fn datagram(&self, random: &mut Random) -> nix::Result<usize> {
         let length = length(random);
         let socket = self.socket(random);
-        let to = self.to(socket, random);
+        let to = Self::to(socket, random);
         let sent = socket.send_to(&random.bytes(length), to);
         sent.map_err(|error| Errno::try_from(error).unwrap_or(Errno::UnknownErrno))
     }
@@ -173,7 +121,7 @@ impl Traffic {
     /// The first one is copied with its headers; what follows lies in pages of its own.
     fn pieces(&self, random: &mut Random) -> nix::Result<usize> {
         let socket = self.socket(random);
-        let to = self.to(socket, random);
+        let to = Self::to(socket, random);
         let more = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
         let count = random.within(2, 4);
         let mut result = Ok(0);
@@ -205,7 +153,7 @@ impl Traffic {
         let size = u16::try_from(random.within(400, 1400)).expect("small");
         let control = [ControlMessage::UdpGsoSegments(&size)];
         let pieces = [IoSlice::new(&bytes)];
-        match self.to(socket, random) {
+        match Self::to(socket, random) {
             SocketAddr::V4(to) => {
                 message(socket.as_raw_fd(), &pieces, &control, &SockaddrIn::from(to))
             }
@@ -230,10 +178,8 @@ impl Traffic {
             // No fragment
             bytes[6..8].fill(0);
         }
-        let (from, to) = self.way.addresses();
-        bytes[12..16].copy_from_slice(&from.octets());
-        bytes[16..20].copy_from_slice(&to.octets());
-        let to = SockaddrIn::from(SocketAddrV4::new(to, 0));
+        bytes[12..20].copy_from_slice(&[127, 0, 0, 1, 127, 0, 0, 1]);
+        let to = SockaddrIn::new(127, 0, 0, 1, 0);
         sendto(self.raw4.as_raw_fd(), &bytes, &to, MsgFlags::empty())
     }
 
@@ -261,10 +207,11 @@ impl Traffic {
     /// More of a connection, which scripts may have cut long since.
     fn stream(&self, random: &mut Random) -> nix::Result<usize> {
         let length = length(random);
-        let Some(ends) = &self.stream else {
-            return self.datagram(random);
+        let end = if random.chance(50) {
+            &self.stream
+        } else {
+            &self.other
         };
-        let end = &ends[random.below(2)];
         let flags = MsgFlags::MSG_NOSIGNAL;
         send(end.as_raw_fd(), &random.bytes(length), flags)
     }
@@ -275,7 +222,7 @@ impl Traffic {
         for socket in [&self.v4, &self.v6] {
             while socket.recv(&mut buffer).is_ok() {}
         }
-        for end in self.stream.iter_mut().flatten() {
+        for end in [&mut self.stream, &mut self.other] {
             while end.read(&mut buffer).is_ok_and(|length| length > 0) {}
             // It never waits, so there is nothing to flush.
             let _ = end.flush();
