@@ -8,6 +8,8 @@ use libbpf_cargo::SkeletonBuilder;
 const SOURCES: &[&str] = &[
     "../examples/bpf/ask.bpf.c",
     "../examples/bpf/count.bpf.c",
+    "bpf/clone.bpf.c",
+    "bpf/hostile.bpf.c",
     "bpf/more.bpf.c",
 ];
 const HEADERS: &str = "../kmod/include/uapi";

@@ -24,19 +24,21 @@ pub fn stage(folder: &Path) -> Result<bool> {
 
 /// Makes `folder` hold the sources of the module that tests load beside ours, `tests/probe/`, in the same way.
 pub fn stage_probe(folder: &Path) -> Result<bool> {
-    stage_small("tests/probe", "lunatik_probe.c", folder)
+    let files = ["main.c", "stack.c", "stall.c", "irq.c", "call.c", "probe.h"];
+    stage_small("tests/probe", &files, folder)
 }
 
 /// The same for the module that benchmarks load beside ours, `bench/hook/`.
 pub fn stage_hook(folder: &Path) -> Result<bool> {
-    stage_small("bench/hook", "lunatik_hook.c", folder)
+    stage_small("bench/hook", &["lunatik_hook.c"], folder)
 }
 
-/// A module of one source file.
-fn stage_small(from: &str, source: &str, folder: &Path) -> Result<bool> {
+/// A module of few source files.
+fn stage_small(from: &str, sources: &[&str], folder: &Path) -> Result<bool> {
     let from = workspace()?.join(from);
-    let files = ["Kbuild", source].map(|name| (PathBuf::from(name), from.join(name)));
-    update(&BTreeMap::from(files), folder)
+    let files = sources.iter().chain(&["Kbuild"]);
+    let files = files.map(|name| (PathBuf::from(name), from.join(name)));
+    update(&files.collect::<BTreeMap<_, _>>(), folder)
 }
 
 /// The folder of the workspace that this was built from.

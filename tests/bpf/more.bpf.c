@@ -101,4 +101,39 @@ int keep(struct __sk_buff *ctx)
 	return TC_ACT_OK;
 }
 
+/* Looks at all it had before it asked the state, at most so much. */
+#define LOOK_MAX	256
+
+static __u64 sum;
+
+SEC("xdp")
+int watch_xdp(struct xdp_md *ctx)
+{
+	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const __u32 first = 0, *id = bpf_map_lookup_elem(&asked, &first);
+	int verdict, i;
+
+	if (!id)
+		return XDP_ABORTED;
+	verdict = bpf_lunatik_xdp(ctx, *id, 0);
+	for (i = 0; i < LOOK_MAX && data + i + 1 <= (__u8 *)end; i++)
+		sum += data[i];
+	return verdict;
+}
+
+SEC("tc")
+int watch_tc(struct __sk_buff *ctx)
+{
+	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const __u32 first = 0, *id = bpf_map_lookup_elem(&asked, &first);
+	int verdict, i;
+
+	if (!id)
+		return TC_ACT_SHOT;
+	verdict = bpf_lunatik_tc(ctx, *id, 0);
+	for (i = 0; i < LOOK_MAX && data + i + 1 <= (__u8 *)end; i++)
+		sum += data[i];
+	return verdict;
+}
+
 char _license[] SEC("license") = "GPL";

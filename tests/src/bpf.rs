@@ -3,12 +3,16 @@
 
 use std::{
     fs,
+    os::fd::{AsRawFd, OwnedFd},
     path::Path,
     process::Command,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use crate::{Output, by_kernel, run, tell};
+use libbpf_rs::{Program, libbpf_sys};
+use nix::errno::Errno;
+
+use crate::{Netns, Output, by_kernel, run, tell};
 
 /// An object with programs.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,16 @@ macro_rules! object {
 
 object!(ASK, "ask", "The example that asks a state.");
 object!(COUNT, "count", "The example that a script calls.");
+object!(
+    CLONE,
+    "clone",
+    "Programs of tests that clone packets and send them elsewhere."
+);
+object!(
+    HOSTILE,
+    "hostile",
+    "Programs of tests that do to packets what they may, on any kernel."
+);
 object!(MORE, "more", "Programs of tests alone.");
 
 /// Whether eBPF programs can call the module, as they must on stock kernels. Says so
@@ -84,11 +98,64 @@ impl Pins {
     /// Sets the first element of an array of u32.
     #[track_caller]
     pub fn set(&self, map: &str, value: u32) {
+        self.set_at(map, 0, value);
+    }
+
+    /// Sets an element of an array of u32.
+    #[track_caller]
+    pub fn set_at(&self, map: &str, index: u32, value: u32) {
         let path = self.path(map);
-        let bytes = value.to_ne_bytes().map(|byte| byte.to_string());
-        let mut all = vec!["map", "update", "pinned", &path];
-        all.extend(["key", "0", "0", "0", "0", "value"]);
-        all.extend(bytes.iter().map(String::as_str));
+        let [index, value] = [index, value].map(bytes);
+        let mut all = vec!["map", "update", "pinned", &path, "key"];
+        all.extend(index.iter().map(String::as_str));
+        all.push("value");
+        all.extend(value.iter().map(String::as_str));
+        bpftool(&all).success();
+    }
+
+    /// An element of an array of u32.
+    #[track_caller]
+    pub fn get_at(&self, map: &str, index: u32) -> u32 {
+        let path = self.path(map);
+        let index = bytes(index);
+        let mut all = vec!["-j", "map", "lookup", "pinned", &path, "key"];
+        all.extend(index.iter().map(String::as_str));
+        let json = bpftool(&all).json();
+        let text = json["value"].as_array().expect("bytes").iter();
+        let bytes: Vec<_> = text
+            .map(|byte| byte.as_str().expect("a byte").trim_start_matches("0x"))
+            .map(|byte| u8::from_str_radix(byte, 16).expect("a byte"))
+            .collect();
+        u32::from_ne_bytes(bytes.try_into().expect("4 bytes"))
+    }
+
+    /// Puts a pinned program before a device of a namespace, in the direction `ingress`
+    /// or `egress` of TC.
+    #[track_caller]
+    pub fn attach(&self, program: &str, netns: &Netns, device: &str, direction: &str) {
+        let path = self.path(program);
+        let filter = ["filter", "add", "dev", device, direction, "bpf"];
+        let program = ["direct-action", "object-pinned", &path];
+        // The namespace's mounts are those of all.
+        netns.within(|| {
+            let tc = |arguments: &[&str]| run(Command::new("tc").args(arguments));
+            tc(&["qdisc", "replace", "dev", device, "clsact"]).success();
+            tc(&[&filter[..], &program].concat()).success();
+        });
+    }
+
+    /// Opens a pinned program, to run it often.
+    #[track_caller]
+    pub fn open(&self, program: &str) -> Loaded {
+        Loaded::open(&self.path(program)).unwrap_or_else(|error| panic!("{program}: {error}"))
+    }
+
+    /// Puts a program at the first place of a map of programs.
+    #[track_caller]
+    pub fn link(&self, map: &str, program: &str) {
+        let (map, program) = (self.path(map), self.path(program));
+        let mut all = vec!["map", "update", "pinned", &map];
+        all.extend(["key", "0", "0", "0", "0", "value", "pinned", &program]);
         bpftool(&all).success();
     }
 
@@ -115,6 +182,40 @@ impl Pins {
 impl Drop for Pins {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The bytes of a number, as bpftool takes them.
+fn bytes(number: u32) -> [String; 4] {
+    number.to_ne_bytes().map(|byte| byte.to_string())
+}
+
+/// A loaded program.
+#[derive(Debug)]
+pub struct Loaded(OwnedFd);
+
+impl Loaded {
+    fn open(path: &str) -> libbpf_rs::Result<Self> {
+        Program::fd_from_pinned_path(path).map(Self)
+    }
+
+    /// Runs it on a packet in the calling thread's namespace, `repeat` times on what
+    /// the last time has left; its last verdict.
+    pub fn run(&self, packet: &[u8], repeat: u32) -> nix::Result<u32> {
+        let mut options = libbpf_sys::bpf_test_run_opts {
+            sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
+            data_in: packet.as_ptr().cast(),
+            data_size_in: packet.len().try_into().expect("short"),
+            repeat: repeat.cast_signed(),
+            ..Default::default()
+        };
+        // SAFETY: the kernel reads the packet, which outlives the call, as do the options.
+        let result =
+            unsafe { libbpf_sys::bpf_prog_test_run_opts(self.0.as_raw_fd(), &raw mut options) };
+        match result {
+            0.. => Ok(options.retval),
+            error => Err(Errno::from_raw(-error)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     ops::Range,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -21,33 +21,39 @@ use nix::{
 };
 
 pub mod bpf;
+mod capture;
 mod cgroup;
+mod clients;
 mod cpu;
 mod document;
 mod faults;
 mod network;
 mod nft;
 mod parameter;
+mod probe;
 mod process;
 mod queue;
 mod raw;
 mod server;
 mod transfer;
 
+pub use capture::Capture;
 pub use cgroup::Cgroup;
+pub use clients::Amounts;
 pub use cpu::{Removable, cpus, stay_on};
 pub use document::Block;
 pub use faults::{AllFail, Fault, Faults};
 pub use network::{Family, Host, Network};
 pub use parameter::Parameter;
+pub use probe::{Asker, Caller, Packet, Stack, load_probe, undisturbed};
 pub use process::{
     CAP_NET_ADMIN, NOBODY, Peer, Process, become_user, become_user_with, enter_user_namespace,
-    enter_user_namespace_only, set_capabilities,
+    enter_user_namespace_only, set_capabilities, sleeper,
 };
 pub use queue::{Queue, Queued};
 pub use raw::{Answer, Message, NLM_F_DUMP, Raw, Reply, attributes, every_operation};
 pub use server::Server;
-pub use transfer::{Arrived, Broken, Datagrams, Transfer};
+pub use transfer::{Arrived, Broken, Datagrams, Transfer, free};
 
 /// Prints a line to standard error, where the test runner does not keep it for
 /// itself when a test passes: figures, and what a test that skips something
@@ -89,6 +95,28 @@ impl Netns {
             name,
             deleted: false,
         }
+    }
+
+    /// Makes one whose datagrams to 10.9.0.2 leave it by the device `dummy0`, for nobody.
+    pub fn to_nobody() -> Self {
+        let netns = Self::new();
+        for words in [
+            "link set lo up",
+            "link add dummy0 type dummy",
+            "addr add 10.9.0.1/24 dev dummy0",
+            "link set dummy0 up",
+            "neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev dummy0",
+        ] {
+            netns.ip(words).success();
+        }
+        netns
+    }
+
+    /// Makes one that reaches itself over its loopback device.
+    pub fn with_loopback() -> Self {
+        let netns = Self::new();
+        netns.ip("link set lo up").success();
+        netns
     }
 
     /// Its name, as `ip netns` has it.
@@ -155,6 +183,11 @@ impl Netns {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]);
         command
+    }
+
+    /// Runs `ip` in it with these words.
+    pub fn ip(&self, words: &str) -> Output {
+        run(self.command("ip").args(words.split(' ')))
     }
 
     /// Runs lunatikctl with `-n` for this namespace.
@@ -427,6 +460,17 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Makes it true when this is dropped, whatever happened before: who goes on until then
+/// must not go on when a test has failed.
+#[derive(Debug)]
+pub struct Over<'a>(pub &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// What a test does with a stock kernel, or with the debug kernel, which is slow.
 pub fn by_kernel<T>(stock: T, debug: T) -> T {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
@@ -447,6 +491,29 @@ pub fn module_addresses() -> Range<u64> {
     let start = start.strip_prefix("0x").expect("a number");
     let start = u64::from_str_radix(start, 16).expect("a number");
     start..start + size
+}
+
+/// Fails unless a state's hooks were called, without an error of its script; where others
+/// have the machine, some packets are beyond the time that hooks have.
+#[track_caller]
+pub fn hooks_worked(state: &State) {
+    let hooks = state.description().expect("a description").hooks;
+    assert!(hooks.iter().any(|hook| hook.calls > 0), "{hooks:?}");
+    for hook in hooks {
+        assert_eq!(hook.errors, hook.deadline_kills, "{hook:?}");
+        let beyond = hook.errors + hook.missed;
+        assert!(beyond <= hook.calls / 4, "{hook:?}");
+    }
+}
+
+/// Fails unless each of a state's hooks was called for all of its packets, and none failed.
+#[track_caller]
+pub fn none_was_missed(state: &State) {
+    let hooks = state.description().expect("a description").hooks;
+    assert!(hooks.iter().any(|hook| hook.calls > 0), "{hooks:?}");
+    for hook in hooks {
+        assert_eq!((hook.errors, hook.missed), (0, 0), "{hook:?}");
+    }
 }
 
 /// The references that sessions have to a state, without the one that asking takes.

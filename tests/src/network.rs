@@ -42,11 +42,19 @@ pub struct Host {
 
 impl Host {
     fn new(network: u8, number: u8) -> Self {
+        let (v4, v6) = Self::addresses(network, number);
         Self {
             netns: Netns::new(),
-            v4: Ipv4Addr::new(10, 0, network, number),
-            v6: Ipv6Addr::new(0xfd00, 0, 0, network.into(), 0, 0, 0, number.into()),
+            v4,
+            v6,
         }
+    }
+
+    fn addresses(network: u8, number: u8) -> (Ipv4Addr, Ipv6Addr) {
+        (
+            Ipv4Addr::new(10, 0, network, number),
+            Ipv6Addr::new(0xfd00, 0, 0, network.into(), 0, 0, 0, number.into()),
+        )
     }
 
     /// Its address.
@@ -68,14 +76,31 @@ impl Host {
         self.netns.within(|| checksums(c"eth0", false));
     }
 
-    /// Sends `count` echo requests with `size` bytes of data and gives the number
-    /// of replies that came in `patience` after the last.
+    /// Sends `count` echo requests with `size` bytes of data at once and gives the
+    /// number of replies that came in `patience`.
     #[track_caller]
     pub fn ping(&self, to: IpAddr, count: u32, size: u32, patience: Duration) -> u32 {
+        // A ping that has seen one reply has little patience with others.
+        self.ping_with(
+            to,
+            count,
+            patience,
+            &["-l", &count.to_string(), "-s", &size.to_string()],
+        )
+    }
+
+    /// As [`ping`](Self::ping), one after the other. It hardly waits for the last of them.
+    #[track_caller]
+    pub fn ping_slowly(&self, to: IpAddr, count: u32, patience: Duration) -> u32 {
+        self.ping_with(to, count, patience, &["-i", "0.01"])
+    }
+
+    #[track_caller]
+    fn ping_with(&self, to: IpAddr, count: u32, patience: Duration, arguments: &[&str]) -> u32 {
         let mut ping = self.netns.command("ping");
-        ping.args(["-n", "-q", "-i", "0.01"])
-            .args(["-c", &count.to_string(), "-s", &size.to_string()])
-            .args(["-W", &patience.as_secs_f64().to_string()]);
+        ping.args(["-n", "-q", "-c", &count.to_string()])
+            .args(["-W", &patience.as_secs_f64().to_string()])
+            .args(arguments);
         let output = crate::run(ping.arg(to.to_string()));
         // 1 tells that replies are missing.
         assert!([0, 1].contains(&output.status), "{output:?}");
@@ -182,6 +207,46 @@ impl Network {
         network.with(middle).up(&route(1), &route(2))
     }
 
+    /// Puts a tunnel between client and server of a router's network, in place of one that
+    /// was there: `tunnel0` at each end, with the addresses 10.0.9.1 and 10.0.9.2, and
+    /// `fd00:0:0:9::1` and `fd00:0:0:9::2`, which are the hosts' from then on. `link` is
+    /// what ip makes it of, with `LOCAL` and `REMOTE` for the ends, which are of `outer`.
+    pub fn tunnel(&mut self, outer: Family, link: &str) {
+        let inner = [Host::addresses(9, 1), Host::addresses(9, 2)];
+        let ends = match outer {
+            Family::V4 => ["10.0.1.1", "10.0.2.2"],
+            Family::V6 => ["fd00:0:0:1::1", "fd00:0:0:2::2"],
+        };
+        let hosts = [&mut self.client, &mut self.server];
+        for (i, (host, (v4, v6))) in hosts.into_iter().zip(inner).enumerate() {
+            let link = link
+                .replace("LOCAL", ends[i])
+                .replace("REMOTE", ends[1 - i]);
+            if (host.v4, host.v6) == (v4, v6) {
+                batch(&host.netns, "link delete tunnel0");
+            }
+            batch(
+                &host.netns,
+                &format!(
+                    "link add tunnel0 {link}
+                     addr add {v4}/24 dev tunnel0
+                     addr add {v6}/64 dev tunnel0 nodad
+                     link set tunnel0 up"
+                ),
+            );
+            (host.v4, host.v6) = (v4, v6);
+        }
+    }
+
+    /// Lets the kernel compute the checksums of what goes through the router, and cut what
+    /// is longer than a packet may be, when it sends it on.
+    pub fn without_offload_between(&self) {
+        self.middle().within(|| {
+            checksums(c"left", false);
+            checksums(c"right", false);
+        });
+    }
+
     /// The namespace between client and server.
     pub fn middle(&self) -> &Netns {
         self.middle.as_ref().expect("a bridge or a router")
@@ -264,7 +329,7 @@ fn checksums(device: &CStr, on: bool) {
         command: ETHTOOL_STXCSUM,
         data: on.into(),
     };
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
     let mut name = [0; libc::IFNAMSIZ];
     for (to, from) in name.iter_mut().zip(device.to_bytes()) {
         *to = from.cast_signed();

@@ -8,6 +8,8 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     panic::{self, AssertUnwindSafe},
     sync::Mutex,
+    thread,
+    time::Duration,
 };
 
 use nix::{
@@ -25,6 +27,8 @@ use nix::{
     },
     unistd::{ForkResult, Gid, Pid, Uid, fork, getgid, getuid, setgroups, setresgid, setresuid},
 };
+
+use crate::eventually;
 
 /// A user without rights.
 pub const NOBODY: u32 = 65534;
@@ -318,4 +322,26 @@ fn enter(flags: CloneFlags) {
     fs::write("/proc/self/setgroups", "deny").expect("a setting");
     fs::write("/proc/self/uid_map", format!("0 {uid} 1")).expect("a map");
     fs::write("/proc/self/gid_map", format!("0 {gid} 1")).expect("a map");
+}
+
+/// Whether a task waits for what no signal but a deadly one ends.
+fn asleep(task: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{task}/stat")).expect("a task");
+    let (_, rest) = stat.rsplit_once(") ").expect("a name");
+    rest.starts_with('D')
+}
+
+/// Waits until one of the tasks has been asleep for a while: in the kernel, for its turn or
+/// for memory.
+#[track_caller]
+pub fn sleeper(tasks: impl IntoIterator<Item = u32, IntoIter: Clone>) {
+    let tasks = tasks.into_iter();
+    eventually("one of them sleeps", || {
+        tasks.clone().any(|task| {
+            (0..4).all(|_| {
+                thread::sleep(Duration::from_millis(2));
+                asleep(task)
+            })
+        })
+    });
 }

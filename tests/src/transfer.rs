@@ -32,6 +32,9 @@ pub struct Transfer {
     pub bytes: u64,
     /// How long to wait for the connection, and with nothing getting through.
     pub patience: Duration,
+    /// Whether to find out how many datagrams are lost. Of those that were sent again both
+    /// come, so it waits for all, if need be so long as its patience lasts.
+    pub count: bool,
 }
 
 impl Default for Transfer {
@@ -41,6 +44,7 @@ impl Default for Transfer {
             port: 5000,
             bytes: 1 << 20,
             patience: 3 * SOON,
+            count: false,
         }
     }
 }
@@ -54,6 +58,8 @@ pub struct Arrived {
     pub elapsed: Duration,
     /// How many datagrams had to be sent again. A machine that is busy makes some.
     pub resent: u64,
+    /// How many datagrams of all that were sent did not come, if that was to be found out.
+    pub lost: u64,
 }
 
 impl Arrived {
@@ -129,9 +135,9 @@ impl Host {
     }
 }
 
-/// What `bind` gives. A program that another test starts has the sockets of this one
+/// What `bind` gives, as soon as the port is free. A program that another test starts has the sockets of this one
 /// for the moment before it becomes itself, so that a port may be taken that is free.
-fn free<T>(mut bind: impl FnMut() -> io::Result<T>) -> T {
+pub fn free<T>(mut bind: impl FnMut() -> io::Result<T>) -> T {
     let start = Instant::now();
     loop {
         match bind() {
@@ -172,19 +178,15 @@ impl Source {
 }
 
 /// Compares what the server says with what was sent.
-fn judge(
-    start: Instant,
-    sent: (u64, u32),
-    came: (u64, u32),
-    resent: u64,
-) -> Result<Arrived, Broken> {
+fn judge(start: Instant, sent: (u64, u32), came: (u64, u32)) -> Result<Arrived, Broken> {
     if sent != came {
         return Err(Broken::Altered { sent, came });
     }
     Ok(Arrived {
         bytes: sent.0,
         elapsed: start.elapsed(),
-        resent,
+        resent: 0,
+        lost: 0,
     })
 }
 

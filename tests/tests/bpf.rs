@@ -3,11 +3,11 @@
 
 use std::{thread, time::Duration};
 
-use lunatik::{Context, ErrorKind, State};
+use lunatik::{ErrorKind, Hook, HookKind, State, Verdict};
 use lunatik_tests::{
     Family, Netns, Network, SOON,
     bpf::{ASK, COUNT, MORE, Pins, bpftool, kfuncs},
-    by_kernel, eventually, integer, lua, lua_error, run, string,
+    by_kernel, eventually, integer, lua, lua_error, run, string, undisturbed,
 };
 use serde_json::json;
 
@@ -16,14 +16,7 @@ const SHORT: Duration = Duration::from_millis(700);
 
 /// A state for packets, with time enough for a slow machine.
 fn packets(netns: &Netns, name: &str) -> State {
-    let session = netns.session();
-    let longest = session.info().expect("info").max_softirq_timeout;
-    session
-        .new_state(name)
-        .context(Context::Softirq)
-        .timeout(longest)
-        .create()
-        .unwrap_or_else(|e| panic!("no state {name}: {e}"))
+    netns.filter(name)
 }
 
 fn id(state: &State) -> u32 {
@@ -38,13 +31,16 @@ fn packet() -> Vec<u8> {
     bytes
 }
 
-/// How many of 3 echo requests of the client come back.
-fn pings(network: &Network) -> u32 {
+/// Sends 3 echo requests of the client; `expected` of them come back.
+#[track_caller]
+fn ping(network: &Network, expected: u32) {
     let to = network.server.address(Family::V4);
-    network.client.ping(to, 3, 56, SHORT)
+    let patience = if expected < 3 { SHORT } else { 3 * SOON };
+    assert_eq!(network.client.ping(to, 3, 56, patience), expected);
 }
 
-/// A script that counts what it sees in `seen` and drops echo requests if told to.
+/// A script that counts the pings that it sees in `seen` and drops them if told to. Neighbours
+/// and routers are looked for at any time.
 const ICMP: &str = "
     local xdp, tc = require 'xdp', require 'tc'
     seen = 0
@@ -52,15 +48,17 @@ const ICMP: &str = "
       return pkt:protocol() == 0x800 and pkt:u8(23) == 1
     end
     xdp.register(function(pkt)
-      seen = seen + (is_echo(pkt) and 1 or 0)
+      if not is_echo(pkt) then return end
+      seen = seen + 1
       arg = pkt:arg()
-      if dropping and is_echo(pkt) then return xdp.DROP end
+      if dropping then return xdp.DROP end
     end)
     tc.register(function(pkt)
-      seen = seen + (is_echo(pkt) and 1 or 0)
+      if not is_echo(pkt) then return end
+      seen = seen + 1
       arg = pkt:arg()
       ways = (pkt:indev() or '') .. '>' .. (pkt:outdev() or '')
-      if dropping and is_echo(pkt) then return tc.SHOT end
+      if dropping then return tc.SHOT end
     end)";
 
 #[test]
@@ -82,13 +80,13 @@ fn xdp_on_devices() {
                 "xdp", "attach", "fw", "--dev", "eth0", "--mode", mode, "--arg", "-7",
             ])
             .success();
-        assert_eq!(pings(&network), 3, "{mode}");
+        ping(&network, 3);
         assert_eq!(integer(&fw, "return seen"), 3, "{mode}");
         assert_eq!(integer(&fw, "return arg"), -7, "{mode}");
         assert_eq!(integer(&elsewhere, "return seen"), 0, "{mode}");
         lua(&fw, "dropping = true");
         lua(&elsewhere, "dropping = true");
-        assert_eq!(pings(&network), 0, "{mode}");
+        ping(&network, 0);
 
         let list = netns.ctl(&["-j", "xdp", "list"]).json();
         assert_eq!(list[0]["device"], "eth0", "{list}");
@@ -107,9 +105,9 @@ fn xdp_on_devices() {
 
         // A state that fails, and one that is gone, lets packets pass.
         lua(&fw, "seen = nil");
-        assert_eq!(pings(&network), 3, "{mode}");
+        ping(&network, 3);
         fw.close().expect("closes");
-        assert_eq!(pings(&network), 3, "{mode}");
+        ping(&network, 3);
         let text = netns.ctl(&["xdp", "list"]);
         assert!(text.success().contains("(closed)"), "{text:?}");
         assert_eq!(
@@ -119,6 +117,70 @@ fn xdp_on_devices() {
         netns.ctl(&["xdp", "detach", "--dev", "eth0"]).success();
         assert_eq!(netns.ctl(&["-j", "xdp", "list"]).json(), json!([]));
     }
+}
+
+/// What a hook of that kind did, and its row of `lunatikctl show` as long as nothing calls it.
+fn figures(netns: &Netns, state: &State, kind: HookKind) -> (Hook, Vec<String>) {
+    let hooks = state.description().expect("a description").hooks;
+    let hook = hooks.into_iter().find(|hook| hook.kind == kind);
+    let shown = netns.ctl(&["show", "fw"]);
+    let mut lines = shown.success().lines();
+    let name = kind.to_string();
+    let row = lines.find(|line| line.split_whitespace().next() == Some(&name));
+    let cells = row.expect("a row").split_whitespace();
+    (hook.expect("a hook"), cells.map(str::to_owned).collect())
+}
+
+#[test]
+fn verdicts_of_packets_are_counted() {
+    undisturbed(|| {
+        if !kfuncs() {
+            return;
+        }
+        let network = Network::direct();
+        let netns = &network.server.netns;
+        let fw = packets(netns, "fw");
+        lua(&fw, ICMP);
+        let xdp = ["--dev", "eth0"];
+        let tc = ["--dev", "eth0", "ingress"];
+        for (kind, place, accepted, dropped) in [
+            (HookKind::Xdp, &xdp[..], Verdict::Pass, Verdict::Drop),
+            (HookKind::Tc, &tc[..], Verdict::Pipe, Verdict::Shot),
+        ] {
+            let command = kind.to_string();
+            netns
+                .ctl(&[&[&command, "attach", "fw"], place].concat())
+                .success();
+            lua(&fw, "seen, dropping = 0, false");
+            ping(&network, 3);
+            lua(&fw, "dropping = true");
+            ping(&network, 0);
+            // An error for each
+            lua(&fw, "seen = nil");
+            ping(&network, 3);
+            netns
+                .ctl(&[&command, "detach", "fw", "--dev", "eth0"])
+                .success();
+
+            let (hook, row) = figures(netns, &fw, kind);
+            // Other packets than pings may have come.
+            let count = |wanted| -> u64 {
+                let verdicts = hook.verdicts.iter();
+                let counts = verdicts.filter(|(verdict, _)| *verdict == wanted);
+                counts.map(|(_, count)| count).sum()
+            };
+            let passed = count(accepted);
+            assert!(passed >= 3 && count(dropped) == 3, "{hook:?}");
+            assert_eq!((hook.errors, hook.missed, hook.deadline_kills), (3, 0, 0));
+            assert_eq!(hook.calls, passed + 6, "{hook:?}");
+            assert!(!hook.run_time.is_zero(), "{hook:?}");
+            let expected = format!("{command} - - - native {} 3 0 0", hook.calls);
+            assert_eq!(row[..9].join(" "), expected);
+            // In the order of their numbers
+            let verdicts = format!("{dropped} 3, {accepted} {passed}");
+            assert_eq!(row[11..].join(" "), verdicts, "{row:?}");
+        }
+    });
 }
 
 #[test]
@@ -137,7 +199,7 @@ fn tc_on_devices() {
             "tc", "attach", "fw", "--dev", "eth0", "ingress", "--arg", "0xff",
         ])
         .success();
-    assert_eq!(pings(&network), 3);
+    ping(&network, 3);
     assert_eq!(integer(&fw, "return seen"), 3);
     assert_eq!(integer(&fw, "return arg"), 255);
     assert_eq!(string(&fw, "return ways"), "eth0>");
@@ -153,7 +215,7 @@ fn tc_on_devices() {
             "20",
         ])
         .success();
-    assert_eq!(pings(&network), 3);
+    ping(&network, 3);
     assert_eq!(integer(&fw, "return seen"), 9);
     assert_eq!(string(&fw, "return ways"), ">eth0");
     // The first without a verdict leaves it to the second, and one that fails, too.
@@ -170,10 +232,10 @@ fn tc_on_devices() {
         ])
         .success();
     lua(&second, "dropping = true");
-    assert_eq!(pings(&network), 0);
+    ping(&network, 0);
     assert_eq!(integer(&second, "return seen"), 3);
     lua(&fw, "seen = nil");
-    assert_eq!(pings(&network), 0);
+    ping(&network, 0);
     assert!(integer(&second, "return seen") >= 6);
 
     let list = netns.ctl(&["-j", "tc", "list"]).json();
@@ -211,7 +273,7 @@ fn tc_on_devices() {
     );
     netns.ctl(&["tc", "detach", "--dev", "eth0"]).success();
     assert_eq!(netns.ctl(&["-j", "tc", "list"]).json(), json!([]));
-    assert_eq!(pings(&network), 3);
+    ping(&network, 3);
 }
 
 #[test]
@@ -341,7 +403,7 @@ fn programs_of_ones_own_ask_states() {
 }
 
 /// A state whose function for XDP is `body`, with `pkt` and the programs of MORE and
-/// COUNT as globals, and what runs it on a packet.
+/// COUNT as globals, that for TC being the global `tc`, and what runs it on a packet.
 fn calling(netns: &Netns, body: &str) -> (State, Pins) {
     let pins = Pins::new();
     for object in [ASK, COUNT, MORE] {
@@ -350,7 +412,7 @@ fn calling(netns: &Netns, body: &str) -> (State, Pins) {
     let state = packets(netns, "fw");
     pins.set("state", id(&state));
     pins.set("asked", id(&state));
-    let programs: String = ["count", "longer", "verdict", "again", "rewrite"]
+    let programs: String = ["count", "count_tc", "longer", "verdict", "again", "rewrite"]
         .map(|name| format!("{name} = bpf.prog '{}'\n", pins.path(name)))
         .concat();
     let code = format!(
@@ -446,6 +508,73 @@ fn verdicts_arguments_and_results_of_calls() {
 }
 
 #[test]
+fn programs_for_tc_have_arguments_and_results_too() {
+    const PIPE: u32 = 3;
+    const SHOT: u32 = 2;
+    if !kfuncs() {
+        return;
+    }
+    let netns = Netns::new();
+    let (state, pins) = calling(&netns, "");
+    let bytes = packet();
+    let run = || netns.within(|| pins.run("watch_tc", &bytes).0);
+    // Without an argument, with two, and with two once the packet has moved.
+    for (before, called, verdicts) in [
+        ("", "count_tc(pkt)", [SHOT; 4]),
+        ("", "count_tc(pkt, pkt:u8(1), 2)", [PIPE, PIPE, SHOT, SHOT]),
+        (
+            "rewrite(pkt)",
+            "count_tc(pkt, math.mininteger, 3, 0, 0, 0, 0, 0, 0)",
+            [PIPE, PIPE, PIPE, SHOT],
+        ),
+    ] {
+        lua(
+            &state,
+            &format!(
+                "function tc(pkt)
+                   {before}
+                   results = {{{called}}}
+                   if results[1] ~= -1 then return results[1] end
+                 end"
+            ),
+        );
+        for (count, verdict) in (1..).zip(verdicts) {
+            assert_eq!(run(), verdict, "{called}");
+            let results = string(&state, "return table.concat(results, ' ')");
+            let returned = if verdict == SHOT { 2 } else { -1 };
+            assert_eq!(results, format!("{returned} {count}"), "{called}");
+        }
+    }
+    let counts = "return ('%d %d %d'):format(counts:lookup(0), counts:lookup(1),
+                    counts:lookup(math.mininteger))";
+    assert_eq!(string(&state, counts), "4 4 4");
+    for (called, said) in [
+        (
+            "count_tc(pkt, 1, 2, 3, 4, 5, 6, 7, 8, 9)",
+            "too many arguments",
+        ),
+        ("count_tc(pkt, 'x')", "number expected"),
+        ("count_tc(7)", "packet expected"),
+        ("verdict(pkt, 1)", "packets of xdp"),
+    ] {
+        lua(
+            &state,
+            &format!("function tc(pkt) ok, why = pcall(function() {called} end) end"),
+        );
+        assert_eq!(run(), PIPE, "{called}");
+        let why = string(&state, "return why");
+        assert!(why.contains(said), "{called}: {why}");
+    }
+    // That the next filter decides a function says by returning nothing.
+    lua(&state, "function tc(pkt) return count_tc(pkt, 77, 1) end");
+    assert!(run().cast_signed() < 0);
+    assert_eq!(integer(&state, "return counts:lookup(77)"), 1);
+    let lines = state.log(None).expect("a log").lines;
+    let last = String::from_utf8_lossy(&lines.last().expect("a line").text).into_owned();
+    assert!(last.contains("returned -1, which is no verdict"), "{last}");
+}
+
+#[test]
 fn programs_may_move_the_packet() {
     if !kfuncs() {
         return;
@@ -518,9 +647,9 @@ fn programs_under_traffic() {
     netns
         .ctl(&["xdp", "attach", "fw", "--dev", "eth0"])
         .success();
-    assert_eq!(pings(&network), 3);
+    ping(&network, 3);
     lua(&state, "limit = 4");
-    assert_eq!(pings(&network), 1);
+    ping(&network, 1);
     assert_eq!(integer(&state, "return counts:lookup(1)"), 6);
     let transfer = lunatik_tests::Transfer {
         bytes: 1 << 20,
@@ -801,18 +930,19 @@ fn ebpf_is_for_states_of_those_who_may_use_it() {
 
 #[test]
 fn maps_in_softirq() {
-    if !kfuncs() {
-        return;
-    }
-    let network = Network::direct();
-    let netns = &network.server.netns;
-    let fw = packets(netns, "fw");
-    let pins = Pins::new();
-    pins.map("sources", "type hash key 4 value 8 entries 64");
-    lua(
-        &fw,
-        &format!(
-            "local map = require 'bpf'.map('{}', '>I4', '=I8')
+    undisturbed(|| {
+        if !kfuncs() {
+            return;
+        }
+        let network = Network::direct();
+        let netns = &network.server.netns;
+        let fw = packets(netns, "fw");
+        let pins = Pins::new();
+        pins.map("sources", "type hash key 4 value 8 entries 64");
+        lua(
+            &fw,
+            &format!(
+                "local map = require 'bpf'.map('{}', '>I4', '=I8')
              require 'xdp'.register(function(pkt)
                if pkt:protocol() == 0x800 and pkt:u8(23) == 1 then
                  local source = pkt:u32(26)
@@ -824,24 +954,25 @@ fn maps_in_softirq() {
                for _, v in map:pairs() do n = n + v end
                return n
              end",
-            pins.path("sources")
-        ),
-    );
-    netns
-        .ctl(&["xdp", "attach", "fw", "--dev", "eth0"])
-        .success();
-    assert_eq!(pings(&network), 3);
-    assert_eq!(integer(&fw, "return total()"), 3);
-    // Requests and packets at the same time.
-    thread::scope(|scope| {
-        let pinging = scope.spawn(|| {
-            let to = network.server.address(Family::V4);
-            network.client.ping(to, 100, 56, SOON)
+                pins.path("sources")
+            ),
+        );
+        netns
+            .ctl(&["xdp", "attach", "fw", "--dev", "eth0"])
+            .success();
+        ping(&network, 3);
+        assert_eq!(integer(&fw, "return total()"), 3);
+        // Requests and packets at the same time.
+        thread::scope(|scope| {
+            let pinging = scope.spawn(|| {
+                let to = network.server.address(Family::V4);
+                network.client.ping(to, 100, 56, SOON)
+            });
+            while !pinging.is_finished() {
+                integer(&fw, "return total()");
+            }
+            assert_eq!(pinging.join().expect("pings"), 100);
         });
-        while !pinging.is_finished() {
-            integer(&fw, "return total()");
-        }
-        assert_eq!(pinging.join().expect("pings"), 100);
+        assert_eq!(integer(&fw, "return total()"), 103);
     });
-    assert_eq!(integer(&fw, "return total()"), 103);
 }

@@ -9,14 +9,7 @@ use std::{
 };
 
 use lunatik::{Context, ErrorKind, State};
-use lunatik_tests::{Netns, SOON, holds, integer, lua, refused, run, string};
-
-/// A namespace that reaches itself.
-fn loopback() -> Netns {
-    let netns = Netns::new();
-    run(netns.command("ip").args(["link", "set", "lo", "up"])).success();
-    netns
-}
+use lunatik_tests::{Netns, SOON, holds, integer, lua, refused, string};
 
 /// A state whose function does `body` with each datagram that leaves the namespace,
 /// and then counts it in `n`.
@@ -52,7 +45,7 @@ fn send(netns: &Netns, count: u32) {
 
 #[test]
 fn their_coroutine_cannot_be_closed() {
-    let netns = loopback();
+    let netns = Netns::with_loopback();
     let state = on_datagram(
         &netns,
         1 << 20,
@@ -92,7 +85,7 @@ fn their_coroutine_cannot_be_closed() {
 /// Where memory is gone to the last byte, there is none for the text either.
 #[test]
 fn coroutines_that_are_dead_need_no_memory() {
-    let netns = loopback();
+    let netns = Netns::with_loopback();
     let state = on_datagram(
         &netns,
         96 << 10,
@@ -117,39 +110,41 @@ fn coroutines_that_are_dead_need_no_memory() {
     assert!(integer(&state, "return n") > 25);
 }
 
-/// Who registers hooks lets go of its deadline meanwhile, and has it again then.
+/// Who registers hooks or opens maps lets go of its deadline meanwhile, and has it again
+/// then. A timer that is set anew each time may come too late each time.
 #[test]
 fn hooks_that_come_and_go_end_with_their_deadline() {
-    let netns = loopback();
-    let state = netns.filter("a");
-    lua(&state, "nf = require 'netfilter' f = function() end");
-    let process = netns.state("b");
-    for (state, code) in [
-        (
-            &state,
-            "while true do
-               pcall(function() nf.register{family = 'ipv4', hook = 'input', f}:unregister() end)
-             end",
-        ),
-        (
-            &state,
-            "while true do pcall(nf.register, {family = 'ipv4', hook = 'forward', f}) end",
-        ),
-        (
-            &process,
-            "while true do pcall(function() require 'lunatik'.after(1000, print):cancel() end) end",
-        ),
+    const LIMIT: Duration = Duration::from_millis(50);
+    let netns = Netns::with_loopback();
+    let (packets, process) = (netns.filter("a"), netns.state("b"));
+    let spec = "{family = 'ipv4', hook = 'input', function() end}";
+    lua(
+        &packets,
+        "require 'netfilter'.register{family = 'arp', hook = 'input', function() end}",
+    );
+    for (state, name, argument) in [
+        (&packets, "require 'netfilter'.register", spec),
+        (&packets, "require 'bpf'.map", "'/'"),
+        (&process, "require 'bpf'.map", "'/'"),
     ] {
-        // The second time packets could come in between.
-        for _ in 0..2 {
-            let start = Instant::now();
-            let call = state.call(code).timeout(Duration::from_millis(100));
-            refused(call.run(), ErrorKind::Deadline);
-            assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-        }
-        lua(
-            state,
-            "h = h or not nf or nf.register{family = 'arp', hook = 'input', f}",
+        // How often it returned after the deadline.
+        let code = format!(
+            "local now, f, argument = require 'linux'.monotonic, {name}, {argument}
+             local over = now() + {}
+             while true do
+               local ok, hook = pcall(f, argument)
+               if now() > over then late = late + 1 end
+               if ok then hook:unregister() end
+             end",
+            LIMIT.as_nanos()
         );
+        for _ in 0..10 {
+            lua(state, "late = 0");
+            let start = Instant::now();
+            refused(state.call(&code).timeout(LIMIT).run(), ErrorKind::Deadline);
+            assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+            let late = integer(state, "return late");
+            assert!(late < 3, "{name}: {late} times");
+        }
     }
 }

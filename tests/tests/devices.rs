@@ -11,16 +11,12 @@ use std::{
 
 use lunatik::{Context, ErrorKind, Hook, HookKind, NetfilterFamily, NetfilterHook, State, Verdict};
 use lunatik_tests::{
-    Broken, Datagrams, Family, Netns, Network, Output, Queue, SOON, Transfer, by_kernel,
-    eventually, holds, integer, lua, lua_error, run, run_with, string, tell,
+    Amounts, Family, Netns, Network, Over, Queue, SOON, by_kernel, eventually, holds, integer, lua,
+    lua_error, none_was_missed, run, run_with, string, tell, undisturbed,
 };
 
 /// How long to wait for what does not come.
 const SHORT: Duration = Duration::from_millis(700);
-
-fn ip(netns: &Netns, arguments: &str) -> Output {
-    run(netns.command("ip").args(arguments.split(' ')))
-}
 
 /// A state of one replica or of one for each CPU, with the longest time that there is.
 fn filter(netns: &Netns, name: &str, percpu: bool) -> State {
@@ -78,7 +74,8 @@ fn packets_meet_the_hooks_of_the_device_that_they_come_by() {
              assert(pkt:protocol() == ethertype and pkt:u16(-2) == ethertype)
              assert(pkt:mac_offset() == -14 and pkt:network_offset() == 0)
              local off, protocol = pkt:transport_offset()
-             if (protocol == 1 or protocol == 58) and pkt:u8(off) & 0x77 <= 1 then
+             local kind = pkt:u8(off)
+             if protocol == 1 and kind & 0xf7 == 0 or protocol == 58 and kind & 0xfe == 128 then
                seen[dev] = seen[dev] + 1
              end
            end}
@@ -110,7 +107,7 @@ fn everything_that_a_device_receives_and_sends_meets_its_hooks() {
         "local nf = require 'netfilter'
          seen = {}
          for _, hook in ipairs {'ingress', 'egress'} do
-           nf.register{family = 'netdev', hook = hook, dev = 'eth0', function(pkt)
+           nf.register{family = 'netdev', hook = hook, dev = 'eth0', on_error = 'drop', function(pkt)
              assert(pkt:indev() == (hook == 'ingress' and 'eth0' or nil))
              assert(pkt:outdev() == (hook == 'egress' and 'eth0' or nil))
              assert(pkt:mac_offset() == -14 and pkt:network_offset() == 0)
@@ -140,8 +137,8 @@ fn everything_that_a_device_receives_and_sends_meets_its_hooks() {
             }
         );
     }
-    ip(netns, "neigh flush all").success();
-    ip(&network.client.netns, "neigh flush all").success();
+    netns.ip("neigh flush all").success();
+    network.client.netns.ip("neigh flush all").success();
     for (family, request, reply) in [
         (Family::V4, "800 1 8", "800 1 0"),
         (Family::V6, "86dd 58 128", "86dd 58 129"),
@@ -313,7 +310,7 @@ fn errors_about_devices_are_named() {
     );
     // A device of another namespace is none.
     let other = Netns::new();
-    ip(&other, "link add there type dummy").success();
+    other.ip("link add there type dummy").success();
     let text = lua_error(
         &state,
         "nf.register{family = 'inet', hook = 'ingress', dev = 'there', f}",
@@ -328,10 +325,12 @@ fn a_hook_stays_with_a_device_that_is_renamed() {
     let netns = &network.server.netns;
     let state = on_ping(netns, "inet", "if dropping then return nf.DROP end");
     assert!(reaches(&network, 3 * SOON));
-    ip(netns, "link property add dev eth0 altname another").success();
-    ip(netns, "link set eth0 down").success();
-    ip(netns, "link set eth0 name wan0").success();
-    ip(netns, "link set wan0 up").success();
+    netns
+        .ip("link property add dev eth0 altname another")
+        .success();
+    netns.ip("link set eth0 down").success();
+    netns.ip("link set eth0 name wan0").success();
+    netns.ip("link set wan0 up").success();
     eventually("the device is up", || reaches(&network, SHORT));
     lua(&state, "dropping = true");
     assert!(!reaches(&network, SHORT));
@@ -354,7 +353,7 @@ fn a_hook_stays_with_a_device_that_is_renamed() {
 
 /// A state of that many replicas, with hooks of two devices and one of none.
 fn with_hooks(netns: &Netns, percpu: bool) -> State {
-    ip(netns, "link add d0 type dummy").success();
+    netns.ip("link add d0 type dummy").success();
     let state = filter(netns, "a", percpu);
     lua(
         &state,
@@ -391,7 +390,7 @@ fn hooks_go_with_their_device() {
         let state = with_hooks(&netns, percpu);
         lua(&state, "collectgarbage()");
         let before = state.description().expect("a description");
-        ip(&netns, "link delete d0").success();
+        netns.ip("link delete d0").success();
         are_gone(&state, 2);
         let after = state.description().expect("a description");
         let bytes = [before, after].map(|state| state.curr_alloc);
@@ -404,13 +403,13 @@ fn hooks_go_with_their_device() {
         );
         assert_eq!(hooks(&state).len(), 4);
         // One of the same name is another one.
-        ip(&netns, "link add d0 type dummy").success();
+        netns.ip("link add d0 type dummy").success();
         assert_eq!(hooks(&state).len(), 4);
         lua(&state, "fifth = add('ingress', 'd0')");
         assert_eq!(hooks(&state).len(), 5);
         lua(&state, "lo:unregister() input:unregister()");
         assert_eq!(hooks(&state).len(), 3);
-        ip(&netns, "link delete d0").success();
+        netns.ip("link delete d0").success();
         eventually("the hook is gone", || hooks(&state).len() == 2);
         state.close().expect("closes");
     }
@@ -422,14 +421,18 @@ fn hooks_do_not_follow_their_device_to_another_namespace() {
     let other = Netns::new();
     let state = with_hooks(&netns, false);
     let there = other.filter("there");
-    ip(&netns, &format!("link set d0 netns {}", other.name())).success();
+    netns
+        .ip(&format!("link set d0 netns {}", other.name()))
+        .success();
     are_gone(&state, 2);
     lua(
         &there,
         "h = require 'netfilter'.register{family = 'inet', hook = 'ingress', dev = 'd0', print}",
     );
     assert_eq!(hooks(&there)[0].dev.as_deref(), Some("d0"));
-    ip(&other, &format!("link set d0 netns {}", netns.name())).success();
+    other
+        .ip(&format!("link set d0 netns {}", netns.name()))
+        .success();
     eventually("the other's hook is gone", || hooks(&there).is_empty());
     lua(&there, "h:unregister()");
     // What comes back does not bring them along.
@@ -448,14 +451,15 @@ fn a_moved_device_drops_nothing_any_more() {
     assert!(!reaches(&network, SHORT));
     let server = &network.server;
     let other = Netns::new();
-    ip(
-        &server.netns,
-        &format!("link set eth0 netns {}", other.name()),
-    )
-    .success();
+    server
+        .netns
+        .ip(&format!("link set eth0 netns {}", other.name()))
+        .success();
     let address = server.address(Family::V4);
-    ip(&other, &format!("addr add {address}/24 dev eth0")).success();
-    ip(&other, "link set eth0 up").success();
+    other
+        .ip(&format!("addr add {address}/24 dev eth0"))
+        .success();
+    other.ip("link set eth0 up").success();
     eventually("the device is up", || reaches(&network, SHORT));
     eventually("the hook is gone", || hooks(&state).is_empty());
     holds(
@@ -467,8 +471,9 @@ fn a_moved_device_drops_nothing_any_more() {
 /// Everything that arrives comes by it.
 #[test]
 fn everything_arrives_through_hooks_of_devices() {
-    let network = Network::router();
-    let states = [&network.client.netns, &network.server.netns].map(|netns| {
+    undisturbed(|| {
+        let network = Network::router();
+        let states = [&network.client.netns, &network.server.netns].map(|netns| {
         let state = netns.filter("look");
         lua(
             &state,
@@ -484,36 +489,17 @@ fn everything_arrives_through_hooks_of_devices() {
         );
         state
     });
-    for family in Family::ALL {
-        let server = network.server.address(family);
-        for size in [56, 3000, 20_000] {
-            assert_eq!(network.client.ping(server, 3, size, 3 * SOON), 3, "{size}");
+        let amounts = Amounts {
+            tcp: by_kernel(16 << 20, 1 << 19),
+            aggregated: by_kernel(4 << 20, 1 << 18),
+            single: by_kernel(4 << 20, 1 << 18),
+        };
+        network.everything_arrives("through hooks of devices", amounts);
+        network.nobody_answers(9999);
+        for state in &states {
+            none_was_missed(state);
         }
-        let transfer = Transfer {
-            family,
-            bytes: by_kernel(16 << 20, 1 << 19),
-            ..Transfer::default()
-        };
-        tell!("TCP: {}", network.tcp(&transfer).expect("arrives"));
-        let transfer = Transfer {
-            bytes: by_kernel(4 << 20, 1 << 18),
-            ..transfer
-        };
-        for datagrams in [Datagrams::Single(8000), Datagrams::Segmented(1400)] {
-            let udp = network.udp(&transfer, datagrams).expect("arrives");
-            tell!("UDP {datagrams:?}: {udp}");
-        }
-        let dropped = Transfer {
-            port: 9999,
-            patience: 2 * SHORT,
-            ..transfer
-        };
-        let error = network.tcp(&dropped).unwrap_err();
-        assert!(matches!(error, Broken::Connect(_)), "{error:?}");
-    }
-    for hook in states.iter().flat_map(hooks) {
-        assert_eq!((hook.errors, hook.missed), (0, 0), "{hook:?}");
-    }
+    });
 }
 
 /// Registers hooks of the devices that there are, and unregisters older ones.
@@ -574,6 +560,7 @@ fn devices_and_hooks_come_and_go_at_once() {
     );
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let end = Over(&over);
         let registering = [false, true].map(|percpu| {
             let (netns, over) = (&netns, &over);
             scope.spawn(move || {
@@ -594,7 +581,7 @@ fn devices_and_hooks_come_and_go_at_once() {
             run_with(&mut batch, lines.as_bytes()).success();
             devices += 3;
         }
-        over.store(true, Relaxed);
+        drop(end);
         for thread in registering {
             let (states, made, slow) = thread.join().expect("no failure");
             tell!("{devices} devices; {states} states, {made} hooks, {slow} scripts too slow");
@@ -606,7 +593,9 @@ fn devices_and_hooks_come_and_go_at_once() {
     netns.delete();
     let messages = run(&mut Command::new("dmesg"));
     assert!(
-        !messages.success().contains("waiting for d"),
+        !messages
+            .success()
+            .contains("unregister_netdevice: waiting for d"),
         "{messages:?}"
     );
 }

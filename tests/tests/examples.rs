@@ -17,7 +17,7 @@ fn every_example_succeeds() {
     for name in names {
         let netns = Netns::new();
         // For the packets of `hooks`.
-        run(netns.command("ip").args(["link", "set", "lo", "up"])).success();
+        netns.ip("link set lo up").success();
         let mut command = netns.command(&format!("/examples/{name}"));
         if name == "netns" {
             command.arg(netns.name());

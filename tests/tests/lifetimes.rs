@@ -3,13 +3,14 @@
 
 use std::{
     process::Command,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use lunatik::{ErrorKind, LogFollow, State, Value};
-use lunatik_tests::{Client, Netns, SOON, eventually, integer, lua, references, refused};
-use nix::sys::signal::Signal;
+use lunatik_tests::{Client, Netns, SOON, eventually, integer, lua, references, refused, sleeper};
+use nix::{sys::signal::Signal, unistd::gettid};
 
 /// How soon "at once" must be: far less than the deadline of what runs.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -92,7 +93,7 @@ fn a_client_that_waits_for_its_turn_can_be_killed() {
         "--timeout",
         "10s",
     ]));
-    thread::sleep(Duration::from_millis(300));
+    sleeper([second.pid()]);
     let elapsed = second.end(Signal::SIGKILL);
     assert!(elapsed < AT_ONCE, "{elapsed:?}");
     assert_eq!(lines.try_recv().expect("open"), None);
@@ -184,15 +185,18 @@ fn force_ends_those_that_wait_for_their_turn() {
     let mut runner = endless(&netns, &mut lines);
     let session = netns.session();
     let result = thread::scope(|scope| {
-        let waiting = scope.spawn(|| {
+        let (tell, hear) = mpsc::channel();
+        let waiting = scope.spawn(move || {
             let other = netns.session();
             let state = other.state("a");
+            tell.send(gettid()).expect("heard");
             state
                 .call("print 'my turn'")
                 .timeout(Duration::from_secs(10))
                 .run()
         });
-        thread::sleep(Duration::from_millis(300));
+        let task = hear.recv().expect("it is there");
+        sleeper([task.as_raw().cast_unsigned()]);
         session.state("a").close_force().expect("closes");
         waiting.join().expect("a result")
     });

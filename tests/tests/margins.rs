@@ -5,20 +5,19 @@
 use std::{
     fs,
     net::UdpSocket,
-    path::Path,
-    process::Command,
-    sync::Once,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use lunatik::{Context, Session, State};
-use lunatik_tests::{Netns, integer, lua, run};
+use lunatik_tests::{
+    Asker, Netns, Packet, Stack,
+    bpf::{HOSTILE, MORE, Pins, kfuncs},
+    by_kernel, integer, load_probe, lua, run, tell,
+};
 
 /// Bytes of kernel stack that are never used.
 const MARGIN: u64 = 2048;
-
-/// The probe's file; `tests/probe` is its source.
-const PROBE: &str = "/proc/lunatik_stack";
 
 /// Ways to recurse: each calls `next` one level deeper.
 const WAYS: &[(&str, &str)] = &[
@@ -204,25 +203,6 @@ const LEAVES: &[(&str, &str)] = &[
     ("goto and loops", "for i = 10, 1, 'x' do end"),
 ];
 
-/// Loads the probe, which stays: some other test may be using it.
-fn load_probe() {
-    static LOADED: Once = Once::new();
-    LOADED.call_once(|| {
-        if !Path::new(PROBE).exists() {
-            run(Command::new("insmod").arg("/files/lunatik_probe.ko")).success();
-        }
-    });
-}
-
-fn left() -> u64 {
-    let text = fs::read_to_string(PROBE).expect("the probe");
-    text.trim().parse().expect("a number")
-}
-
-fn forget() {
-    fs::write(PROBE, "0").expect("the probe");
-}
-
 /// The script that goes down `way` after `offset` levels of another way, first to
 /// see how far that goes, then to do `leaf` at the last few levels.
 fn script(way: &str, leaf: &str, offset: usize) -> String {
@@ -303,11 +283,11 @@ fn all(max_alloc: u32) {
             .skip(number % extent.every)
             .step_by(extent.every)
         {
-            forget();
+            Stack::Thread.forget();
             for offset in extent.offsets {
                 let _ = state.do_string(script(way, leaf, *offset));
             }
-            worst = worst.min((left(), leaf_name));
+            worst = worst.min((Stack::Thread.left(), leaf_name));
         }
         assert_eq!(integer(&state, "return 42"), 42, "after {way_name}");
         state.close_force().expect("closes");
@@ -362,7 +342,7 @@ fn in_the_parser() {
             " end until z end end end)()",
         ),
     ] {
-        forget();
+        Stack::Thread.forget();
         for depth in 1..90 {
             for broken in ["", " 1.5", " =", " 'x"] {
                 let code = format!(
@@ -373,10 +353,67 @@ fn in_the_parser() {
                 let _ = state.do_string(&code);
             }
         }
-        println!("{:6} bytes left: {open}", left());
-        least = least.min(left());
+        println!("{:6} bytes left: {open}", Stack::Thread.left());
+        least = least.min(Stack::Thread.left());
     }
     assert!(least >= MARGIN, "{least} bytes left");
+}
+
+/// What happens to a script that goes down with a packet in hand, on whichever stack:
+/// each way with some of the leaves. `prepare` registers the function `deep` of the
+/// state, `pass` has it called, and the result is what it leaves of the stack.
+fn with_packets(
+    netns: &Netns,
+    leaves: &[(&str, &str)],
+    every: usize,
+    prepare: impl Fn(&State),
+    mut pass: impl FnMut(&State) -> u64,
+) {
+    let listener = netns.session();
+    let _events = listener.events().expect("events");
+    let _log = listener.log_follow().expect("log");
+    let session = netns.session();
+    let longest = session.info().expect("info").max_softirq_timeout;
+    let mut least = (u64::MAX, "", "");
+    for (number, (way_name, way)) in WAYS.iter().enumerate() {
+        let new = session.new_state("deep").context(Context::Softirq);
+        let new = new.max_alloc(4 << 20).timeout(longest);
+        let state = new.create().expect("a state");
+        let _data = state.subscribe().expect("subscribes");
+        lua(&state, "n = 0");
+        prepare(&state);
+        for (leaf_name, leaf) in leaves.iter().skip(number % every).step_by(every) {
+            lua(
+                &state,
+                &format!("function deep(pkt) n = n + 1 {} end", script(way, leaf, 0)),
+            );
+            least = least.min((pass(&state), way_name, leaf_name));
+        }
+        assert!(integer(&state, "return n") > 0, "{way_name}");
+        state.close_force().expect("closes");
+    }
+    let (bytes, way, leaf) = least;
+    println!("{bytes:6} bytes left: {way}, {leaf}");
+    assert!(bytes >= MARGIN, "{bytes} bytes left: {way}, {leaf}");
+}
+
+fn on_hook(hook: &str) -> impl Fn(&State) {
+    let code = format!(
+        "require 'netfilter'.register{{family = 'ipv4', hook = '{hook}', function(pkt) return deep(pkt) end}}"
+    );
+    move |state| drop(lua(state, &code))
+}
+
+fn send(netns: &Netns, to: &str, stack: Stack) -> u64 {
+    // The stacks of interrupts are everybody's.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    netns.within(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+        stack.forget();
+        socket.send_to(b"data", to).expect("sends");
+        stack.left()
+    })
 }
 
 /// A packet that a task sends meets a script on what is left of the task's stack then,
@@ -392,43 +429,153 @@ fn in_a_hook() {
     ] {
         run(netns.command("ip").args(line.split(' '))).success();
     }
-    let listener = netns.session();
-    let _events = listener.events().expect("events");
-    let _log = listener.log_follow().expect("log");
-    let session = netns.session();
-    let longest = session.info().expect("info").max_softirq_timeout;
     let every = 3 * Extent::of_this_kernel().every;
-    let mut least = (u64::MAX, "", "");
-    for (number, (way_name, way)) in WAYS.iter().enumerate() {
-        let new = session.new_state("deep").context(Context::Softirq);
-        let new = new.max_alloc(4 << 20).timeout(longest);
-        let state = new.create().expect("a state");
-        let _data = state.subscribe().expect("subscribes");
-        lua(
-            &state,
-            "n = 0
-             require 'netfilter'.register{family = 'ipv4', hook = 'output', function(pkt)
-               n = n + 1
-               return deep(pkt)
-             end}",
-        );
-        for (leaf_name, leaf) in LEAVES.iter().skip(number % every).step_by(every) {
-            lua(
-                &state,
-                &format!("function deep(pkt) {} end", script(way, leaf, 0)),
-            );
-            let left = netns.within(|| {
-                let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-                forget();
-                socket.send_to(b"data", "10.9.0.2:9").expect("sends");
-                left()
-            });
-            least = least.min((left, way_name, leaf_name));
-        }
-        assert!(integer(&state, "return n") > 0, "{way_name}");
-        state.close_force().expect("closes");
+    with_packets(&netns, LEAVES, every, on_hook("output"), |_| {
+        send(&netns, "10.9.0.2:9", Stack::Thread)
+    });
+}
+
+/// One that comes in meets it on the stack of interrupts.
+#[test]
+fn in_a_softirq() {
+    if by_kernel(false, true) {
+        tell!("skipped: user-mode Linux has other stacks for interrupts");
+        return;
     }
-    let (bytes, way, leaf) = least;
-    println!("{bytes:6} bytes left: {way}, {leaf}");
-    assert!(bytes >= MARGIN, "{bytes} bytes left: {way}, {leaf}");
+    load_probe();
+    let netns = Netns::new();
+    run(netns.command("ip").args(["link", "set", "lo", "up"])).success();
+    let every = 3 * Extent::of_this_kernel().every;
+    with_packets(&netns, LEAVES, every, on_hook("input"), |_| {
+        send(&netns, "127.0.0.1:9", Stack::Interrupts)
+    });
+}
+
+/// The programs of `HOSTILE` as leaves.
+const PROGRAMS: &[(&str, &str)] = &[
+    (
+        "programs",
+        "for i = 1, #programs do pcall(programs[i], pkt) end",
+    ),
+    ("tail calls", "tails(pkt)"),
+    ("a program that sends", "send(pkt)"),
+];
+
+/// Puts devices upon each other, as many as the kernel allows: what the uppermost, `d7`,
+/// sends goes through all of them.
+fn build_tower(netns: &Netns) {
+    let ip = |line: String| {
+        run(netns.command("ip").args(line.split(' '))).success();
+    };
+    ip("link set lo up".into());
+    ip("link add d0 type dummy".into());
+    for level in 1..8 {
+        let vlan = format!("vlan id {level}");
+        let other = by_kernel("macvlan", &vlan);
+        let kind = if level % 2 == 0 { other } else { &vlan };
+        ip(format!("link add d{level} link d{} type {kind}", level - 1));
+    }
+    for level in 0..8 {
+        ip(format!("link set d{level} up"));
+    }
+}
+
+/// A namespace with all that, and programs.
+fn tower() -> (Netns, Pins, String) {
+    load_probe();
+    let netns = Netns::new();
+    build_tower(&netns);
+    let pins = Pins::new();
+    pins.load(HOSTILE);
+    pins.link("xdp_next", "xdp_tails");
+    pins.link("tc_next", "tc_tails");
+    let list = |names: &[&str]| -> String {
+        let one = |name: &&str| format!("bpf.prog '{}', ", pins.path(name));
+        names.iter().map(one).collect()
+    };
+    let code = format!(
+        "bpf = require 'bpf'
+         xdp = {{{}}}
+         tc = {{{}}}
+         local top = require 'linux'.ifindex 'd7'
+         function send(pkt) pkt:mark(top) tc[2](pkt) end",
+        list(&["xdp_tails", "xdp_head", "xdp_write", "xdp_away"]),
+        list(&[
+            "tc_tails", "tc_clone", "tc_store", "tc_proto", "tc_vlan", "tc_pull"
+        ]),
+    );
+    (netns, pins, code)
+}
+
+/// Programs that a script calls at its deepest have stacks of their own, and so has what
+/// they call in the kernel.
+#[test]
+fn below_programs() {
+    let (netns, pins, code) = tower();
+    if by_kernel(true, false) {
+        pins.load(MORE);
+    }
+    for xdp in [true, false] {
+        let asker = Asker::new(&pins, xdp);
+        let kind = if xdp { "xdp" } else { "tc" };
+        let leaves = if xdp { &PROGRAMS[..2] } else { PROGRAMS };
+        with_packets(
+            &netns,
+            leaves,
+            1,
+            |state| {
+                lua(
+                    state,
+                    &format!(
+                        "{code} programs, tails = {kind}, {kind}[1]
+                         require '{kind}'.register(function(pkt) return deep(pkt) end)"
+                    ),
+                );
+            },
+            |state| {
+                let id = state.snapshot().expect("a description").id;
+                let mut bytes = vec![0; 200];
+                bytes[12..15].copy_from_slice(&[8, 0, 0x45]);
+                let packet = Packet {
+                    bytes: &bytes,
+                    linear: 200,
+                    cloned: false,
+                };
+                if by_kernel(true, false) {
+                    pins.set("asked", id);
+                }
+                netns.within(|| {
+                    Stack::Thread.forget();
+                    asker.pass(id, &packet).expect("a call");
+                    Stack::Thread.left()
+                })
+            },
+        );
+    }
+}
+
+#[test]
+fn below_programs_in_a_softirq() {
+    if !kfuncs() {
+        return;
+    }
+    let (netns, _pins, code) = tower();
+    with_packets(
+        &netns,
+        PROGRAMS,
+        1,
+        |state| {
+            lua(
+                state,
+                &format!(
+                    "{code} programs, tails = tc, tc[1]
+                     require 'tc'.register(function(pkt) return deep(pkt) end)"
+                ),
+            );
+            netns
+                .ctl(&["tc", "attach", "deep", "--dev", "lo", "ingress"])
+                .success();
+        },
+        |_| send(&netns, "127.0.0.1:9", Stack::Interrupts),
+    );
 }

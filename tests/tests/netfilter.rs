@@ -4,17 +4,22 @@
 
 use std::{
     fmt::Write,
+    fs,
     net::{SocketAddr, UdpSocket},
+    path::Path,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use lunatik::{ErrorKind, Hook, LogLine, State, Verdict};
+use lunatik::{ErrorKind, Hook, LogLine, State, Value, Verdict};
 use lunatik_tests::{
-    Broken, Datagrams, Family, Host, Netns, Network, Queue, SOON, Server, Transfer, by_kernel,
-    eventually, holds, integer, lua, lua_error, run, string, tell,
+    Amounts, Broken, Datagrams, Family, Host, Netns, Network, Queue, SOON, Transfer, by_kernel,
+    eventually, holds, integer, lua, lua_error, none_was_missed, string, tell, undisturbed,
 };
-use nix::libc;
+use nix::{
+    libc,
+    sys::socket::{setsockopt, sockopt::ReceiveTimestampns},
+};
 
 /// How long to wait for what does not come.
 const SHORT: Duration = Duration::from_millis(1500);
@@ -110,11 +115,10 @@ fn hooks_are_called_for_packets_of_their_family_place_and_namespace() {
 #[test]
 fn hooks_of_bridges() {
     let network = Network::bridge();
-    run(network
+    network
         .middle()
-        .command("ip")
-        .args(["addr", "add", "10.0.1.3/24", "dev", "br0"]))
-    .success();
+        .ip("addr add 10.0.1.3/24 dev br0")
+        .success();
     let state = network.middle().filter("count");
     count_echoes(&state, &["bridge", "inet"]);
     let to = network.server.address(Family::V4);
@@ -125,6 +129,123 @@ fn hooks_of_bridges() {
     assert_eq!(network.client.ping(bridge, 5, 56, 3 * SOON), 5);
     assert_eq!(counted(&state, "bridge"), [5, 5, 0, 5, 5]);
     assert_eq!(counted(&state, "inet"), [5, 5, 0, 5, 5]);
+}
+
+/// What the hooks of a bridge decide, and in which order they are asked.
+#[test]
+fn verdicts_on_bridges() {
+    let network = Network::bridge();
+    let state = network.middle().filter("bridge");
+    lua(
+        &state,
+        "local nf = require 'netfilter'
+         verdict = {}
+         -- Those of the version that verdicts are for
+         local function is_echo(pkt)
+           local version = pkt:protocol() == 0x800 and 4 or 6
+           return pkt:u8(version == 4 and 9 or 6) == (version == 4 and 1 or 58)
+             and pkt:u8(version == 4 and 20 or 40) == (version == 4 and 8 or 128), version
+         end
+         local function add(priority, name)
+           nf.register{family = 'bridge', hook = 'forward', priority = priority, function(pkt)
+             assert(pkt:indev() ~= pkt:outdev())
+             local echo, version = is_echo(pkt)
+             if not echo then return end
+             order = order .. ' ' .. name
+             if name == 'last' then return verdict[version] end
+           end}
+         end
+         add(2147483647, 'last') add('srcnat', 'srcnat') add('dstnat', 'dstnat') add('out', 'out')
+         add(-201, '-201') add('filter', 'filter') add(-199, '-199') add(-301, '-301')
+         add(99, '99') add(101, '101') add(299, '299')",
+    );
+    let queue = Queue::bind(network.middle(), 11);
+    for (family, version) in [(Family::V4, 4), (Family::V6, 6)] {
+        let to = network.server.address(family);
+        for (verdict, replies) in [("ACCEPT", 1), ("DROP", 0)] {
+            lua(
+                &state,
+                &format!("order, verdict = '', {{[{version}] = require 'netfilter'.{verdict}}}"),
+            );
+            let patience = if replies == 0 { SHORT } else { 3 * SOON };
+            let came = network.client.ping(to, 1, 56, patience);
+            assert_eq!(came, replies, "{family:?}, {verdict}");
+            assert_eq!(
+                string(&state, "return order"),
+                " -301 dstnat -201 filter -199 99 out 101 299 srcnat last"
+            );
+            // The other version is not in its way.
+            let other = Family::ALL[usize::from(family == Family::V4)];
+            let other = network.server.address(other);
+            assert_eq!(network.client.ping(other, 1, 56, 3 * SOON), 1);
+        }
+        lua(
+            &state,
+            &format!("verdict = {{[{version}] = require 'netfilter'.queue(11)}}"),
+        );
+        for accept in [true, false] {
+            thread::scope(|scope| {
+                let pinging = scope.spawn(|| {
+                    let patience = if accept { 3 * SOON } else { SHORT };
+                    network.client.ping(to, 1, 56, patience)
+                });
+                let packet = queue.next(3 * SOON).expect("a packet");
+                assert_eq!(packet.bytes[0] >> 4, version);
+                queue.decide(&packet, accept);
+                let replies = pinging.join().expect("pings");
+                assert_eq!(replies, u32::from(accept), "{family:?}");
+            });
+        }
+    }
+    let hooks = state.description().expect("a description").hooks;
+    assert!(hooks.iter().all(|hook| hook.errors == 0), "{hooks:?}");
+}
+
+/// Packets of ARP that a bridge forwards meet hooks where the kernel is set up for that.
+#[test]
+fn forwarded_arp() {
+    let network = Network::bridge();
+    let middle = network.middle();
+    let state = middle.filter("arp");
+    lua(
+        &state,
+        "local nf = require 'netfilter'
+         n = 0
+         nf.register{family = 'arp', hook = 'forward', function(pkt)
+           assert(pkt:protocol() == 0x806 and pkt:indev() ~= pkt:outdev())
+           n = n + 1
+           return drop and nf.DROP
+         end}",
+    );
+    let forget = || {
+        for host in [&network.client, &network.server] {
+            host.netns.ip("neigh flush all").success();
+        }
+    };
+    let to = network.server.address(Family::V4);
+    forget();
+    assert_eq!(network.client.ping(to, 1, 56, 3 * SOON), 1);
+    assert_eq!(integer(&state, "return n"), 0);
+    let setting = "/proc/sys/net/bridge/bridge-nf-call-arptables";
+    let there = middle.within(|| {
+        let there = Path::new(setting).exists();
+        if there {
+            fs::write(setting, "1").expect("a setting");
+        }
+        there
+    });
+    assert_eq!(there, by_kernel(false, true), "br_netfilter");
+    if !there {
+        tell!("skipped: this kernel has no br_netfilter");
+        return;
+    }
+    forget();
+    assert_eq!(network.client.ping(to, 1, 56, 3 * SOON), 1);
+    holds(&state, "return n > 0");
+    lua(&state, "drop = true");
+    forget();
+    assert_eq!(network.client.ping(to, 1, 56, SHORT), 0);
+    assert_eq!(hook(&state).errors, 0);
 }
 
 #[test]
@@ -147,8 +268,7 @@ fn hooks_of_arp() {
     let to = network.server.address(Family::V4);
     let forget = || {
         for host in [&network.client, &network.server] {
-            let mut ip = host.netns.command("ip");
-            run(ip.args(["neigh", "flush", "all"])).success();
+            host.netns.ip("neigh flush all").success();
         }
     };
     forget();
@@ -269,18 +389,32 @@ fn verdicts() {
 
 #[test]
 fn programs_decide_about_queued_packets() {
-    let network = Network::direct();
-    for family in Family::ALL {
+    let network = Network::router();
+    let places = [
+        (&network.client.netns, "output"),
+        (&network.client.netns, "postrouting"),
+        (network.middle(), "prerouting"),
+        (network.middle(), "forward"),
+        (&network.server.netns, "input"),
+    ];
+    // A program that another test starts may have the last one's socket for a moment yet.
+    for (number, (family, (netns, hook))) in (9..).zip(
+        Family::ALL
+            .into_iter()
+            .flat_map(|family| places.map(|place| (family, place))),
+    ) {
         let to = network.server.port(family, 4000);
-        let queue = Queue::bind(&network.server.netns, 9);
-        let state = network.server.netns.filter("queue");
+        let queue = Queue::bind(netns, number);
+        let state = netns.filter("queue");
         lua(
             &state,
-            "local nf = require 'netfilter'
-             nf.register{family = 'inet', hook = 'input', function(pkt)
-               local version = pkt:u8(0) >> 4
-               if pkt:u8(version == 4 and 9 or 6) == 17 then return nf.queue(9) end
-             end}",
+            &format!(
+                "local nf = require 'netfilter'
+                 nf.register{{family = 'inet', hook = '{hook}', function(pkt)
+                   local version = pkt:u8(0) >> 4
+                   if pkt:u8(version == 4 and 9 or 6) == 17 then return nf.queue({number}) end
+                 end}}"
+            ),
         );
         let receiver = network.server.udp(family, 4000);
         let sender = network.client.udp(family, 0);
@@ -296,7 +430,7 @@ fn programs_decide_about_queued_packets() {
         let mut buffer = [0; 100];
         for text in ["one", "two"] {
             let length = receiver.recv(&mut buffer).expect("arrives");
-            assert_eq!(&buffer[..length], text.as_bytes());
+            assert_eq!(&buffer[..length], text.as_bytes(), "{family:?}, {hook}");
         }
         state.close().expect("closes");
     }
@@ -304,33 +438,35 @@ fn programs_decide_about_queued_packets() {
 
 #[test]
 fn what_is_no_verdict_is_an_error() {
-    let network = Network::direct();
-    let to = network.server.address(Family::V4);
-    for (value, named) in [
-        ("true", "boolean"),
-        ("'drop'", "string"),
-        ("{}", "table"),
-        ("2", "returned 2"),
-        ("4", "returned 4"),
-        ("-1", "returned -1"),
-        ("1 << 32", "returned 4294967296"),
-        ("256", "returned 256"),
-        ("3 | 0x100", "returned 259"),
-        ("3 | 1 << 40", "returned 1099511627779"),
-    ] {
-        for (on_error, replies, patience) in [("native", 1, 3 * SOON), ("drop", 0, SHORT / 3)] {
-            let state = on_echo(&network, on_error, &format!("return {value}"));
-            assert_eq!(network.client.ping(to, 1, 56, patience), replies, "{value}");
-            assert_eq!(hook(&state).errors, 1, "{value}");
-            let lines = logged(&state);
-            let text = lines.concat();
-            assert!(
-                text.contains(named) && text.contains("ipv4 input"),
-                "{text}"
-            );
-            state.close().expect("closes");
+    undisturbed(|| {
+        let network = Network::direct();
+        let to = network.server.address(Family::V4);
+        for (value, named) in [
+            ("true", "boolean"),
+            ("'drop'", "string"),
+            ("{}", "table"),
+            ("2", "returned 2"),
+            ("4", "returned 4"),
+            ("-1", "returned -1"),
+            ("1 << 32", "returned 4294967296"),
+            ("256", "returned 256"),
+            ("3 | 0x100", "returned 259"),
+            ("3 | 1 << 40", "returned 1099511627779"),
+        ] {
+            for (on_error, replies, patience) in [("native", 1, 3 * SOON), ("drop", 0, SHORT / 3)] {
+                let state = on_echo(&network, on_error, &format!("return {value}"));
+                assert_eq!(network.client.ping(to, 1, 56, patience), replies, "{value}");
+                assert_eq!(hook(&state).errors, 1, "{value}");
+                let lines = logged(&state);
+                let text = lines.concat();
+                assert!(
+                    text.contains(named) && text.contains("ipv4 input"),
+                    "{text}"
+                );
+                state.close().expect("closes");
+            }
         }
-    }
+    });
 }
 
 #[test]
@@ -460,6 +596,52 @@ fn handles() {
     assert!(reaches());
 }
 
+/// Until the script that makes them ends, a state's first hooks cannot be called.
+#[test]
+fn a_state_is_loaded_before_packets_meet_it() {
+    for (on_error, passes) in [("native", true), ("drop", false)] {
+        let netns = Netns::with_loopback();
+        let [sender, receiver] = [(); 2].map(|()| {
+            let socket = netns.within(|| UdpSocket::bind("127.0.0.1:0"));
+            socket.expect("a socket")
+        });
+        let to = receiver.local_addr().expect("an address");
+        let mut buffer = [0; 10];
+        let mut arrives = |patience| {
+            receiver
+                .set_read_timeout(Some(patience))
+                .expect("a timeout");
+            sender.send_to(b"x", to).expect("sends");
+            receiver.recv(&mut buffer).is_ok()
+        };
+        let state = netns.filter("a");
+        // It ends when there is a device.
+        let script = format!(
+            "n = 0
+             require 'netfilter'.register{{family = 'ipv4', hook = 'input', on_error = '{on_error}',
+               function() n = n + 1 end}}
+             while not require 'linux'.ifindex 'go' do end"
+        );
+        // A session makes one request after the other.
+        let other = netns.session().get_state("a").expect("a state");
+        thread::scope(|scope| {
+            let loading = scope.spawn(|| state.call(&script).timeout(SOON).run());
+            eventually("the hook is there", || {
+                !other.description().expect("a description").hooks.is_empty()
+            });
+            let patience = if passes { SOON / 2 } else { SHORT };
+            assert_eq!(arrives(patience), passes, "{on_error}");
+            netns.ip("link add go type dummy").success();
+            loading.join().expect("a result").expect("loads");
+        });
+        assert_eq!(integer(&state, "return n"), 0);
+        let before = hook(&state);
+        assert_eq!((before.calls, before.missed), (0, 1), "{before:?}");
+        assert!(arrives(SOON));
+        assert_eq!(integer(&state, "return n"), 1);
+    }
+}
+
 #[test]
 fn a_state_has_so_many_hooks() {
     let netns = Netns::new();
@@ -480,60 +662,64 @@ fn a_state_has_so_many_hooks() {
 
 #[test]
 fn failures_under_traffic() {
-    let network = Network::direct();
-    let to = network.server.address(Family::V4);
-    let count: u32 = by_kernel(40, 15);
-    for (what, body, in_log) in [
-        ("an error", "error('no')", "no"),
-        (
-            "no end",
-            "pkts = (pkts or 0) + 1 if pkts > 3 then error('no') end while true do end",
-            "deadline",
-        ),
-        (
-            "no memory",
-            "local s = 'x' while true do s = s .. s end",
-            "not enough memory",
-        ),
-        (
-            "no stack",
-            "local function f() return string.gsub('x', 'x', f) end f()",
-            "overflow",
-        ),
-        (
-            "an error that is none",
-            "error(setmetatable({}, {__tostring = function() error 'x' end}))",
-            "",
-        ),
-    ] {
-        for (on_error, all) in [("native", true), ("drop", false)] {
-            let state = on_echo(&network, on_error, body);
-            let patience = if all { 6 * SOON } else { SHORT };
-            let replies = network.client.ping(to, count, 56, patience);
-            assert_eq!(replies, if all { count } else { 0 }, "{what}, {on_error}");
-            let hook = hook(&state);
-            assert_eq!(hook.calls, hook.errors, "{what}: {hook:?}");
-            // Those that take all their time may meet the limit of all hooks.
-            assert!(
-                hook.errors > 3 && hook.errors + hook.missed >= count.into(),
-                "{what}: {hook:?}"
-            );
-            assert_eq!(hook.deadline_kills > 0, what == "no end", "{hook:?}");
-            let lines = logged(&state);
-            let text = lines.concat();
-            assert!(text.contains(in_log), "{what}: {text}");
-            // A script that fails for each packet does not fill the log.
-            assert!(lines.len() < 35, "{what}: {} lines", lines.len());
-            assert_eq!(integer(&state, "return 6 * 7"), 42);
-            assert_eq!(
-                network
-                    .client
-                    .ping(network.server.address(Family::V6), 1, 56, 3 * SOON),
-                1
-            );
-            state.close().expect("closes");
+    undisturbed(|| {
+        let network = Network::direct();
+        let to = network.server.address(Family::V4);
+        let count: u32 = by_kernel(40, 15);
+        for (what, body, in_log) in [
+            ("an error", "error('no')", "no"),
+            (
+                "no end",
+                "pkts = (pkts or 0) + 1 if pkts > 3 then error('no') end while true do end",
+                "deadline",
+            ),
+            (
+                "no memory",
+                "local s = 'x' while true do s = s .. s end",
+                "not enough memory",
+            ),
+            (
+                "no stack",
+                "local function f() return string.gsub('x', 'x', f) end f()",
+                "overflow",
+            ),
+            (
+                "an error that is none",
+                "error(setmetatable({}, {__tostring = function() error 'x' end}))",
+                "",
+            ),
+        ] {
+            for (on_error, all) in [("native", true), ("drop", false)] {
+                let state = on_echo(&network, on_error, body);
+                let patience = if all { 6 * SOON } else { SHORT };
+                let mut sent = 0;
+                // Those that take all their time may meet the limit of all hooks.
+                eventually("more than three fail", || {
+                    let replies = network.client.ping_slowly(to, count, patience);
+                    assert_eq!(replies, if all { count } else { 0 }, "{what}, {on_error}");
+                    sent += u64::from(count);
+                    hook(&state).errors > 3
+                });
+                let hook = hook(&state);
+                assert_eq!(hook.calls, hook.errors, "{what}: {hook:?}");
+                assert!(hook.errors + hook.missed >= sent, "{what}: {hook:?}");
+                assert_eq!(hook.deadline_kills > 0, what == "no end", "{hook:?}");
+                let lines = logged(&state);
+                let text = lines.concat();
+                assert!(text.contains(in_log), "{what}: {text}");
+                // A script that fails for each packet does not fill the log.
+                assert!(lines.len() < 35, "{what}: {} lines", lines.len());
+                assert_eq!(integer(&state, "return 6 * 7"), 42);
+                assert_eq!(
+                    network
+                        .client
+                        .ping(network.server.address(Family::V6), 1, 56, 3 * SOON),
+                    1
+                );
+                state.close().expect("closes");
+            }
         }
-    }
+    });
 }
 
 /// Hooks that take as long as they may for each packet leave the CPU to others, and
@@ -608,17 +794,18 @@ fn hooks_have_three_quarters_of_a_cpu() {
 /// Real clients and servers through hooks that look at each packet, in each namespace.
 #[test]
 fn everything_arrives_through_hooks() {
-    let network = Network::router();
-    let states = [
-        &network.client.netns,
-        network.middle(),
-        &network.server.netns,
-    ]
-    .map(|netns| {
-        let state = netns.filter("look");
-        lua(
-            &state,
-            "local nf = require 'netfilter'
+    undisturbed(|| {
+        let network = Network::router();
+        let states = [
+            &network.client.netns,
+            network.middle(),
+            &network.server.netns,
+        ]
+        .map(|netns| {
+            let state = netns.filter("look");
+            lua(
+                &state,
+                "local nf = require 'netfilter'
              for _, hook in ipairs {'prerouting', 'input', 'forward', 'output', 'postrouting'} do
                nf.register{family = 'inet', hook = hook, on_error = 'drop', function(pkt)
                  local off = pkt:transport_offset()
@@ -626,58 +813,15 @@ fn everything_arrives_through_hooks() {
                  return nf.ACCEPT
                end}
              end",
-        );
-        state
+            );
+            state
+        });
+        network.everything_arrives("through 8 hooks", Amounts::large());
+        network.nobody_answers(9999);
+        for state in &states {
+            none_was_missed(state);
+        }
     });
-    let file = vec![b'x'; 1 << 20];
-    let _http = Server::http(&network.server, &[("large", &file)]);
-    let address = "192.0.2.1".parse().expect("an address");
-    let _dns = Server::dns(&network.server, &[("good.example", address)]);
-    for family in Family::ALL {
-        let server = network.server.address(family);
-        // Fragments, too.
-        for size in [56, 3000, 20_000] {
-            assert_eq!(network.client.ping(server, 3, size, 3 * SOON), 3, "{size}");
-        }
-        let transfer = Transfer {
-            family,
-            bytes: by_kernel(64, 1) << 20,
-            ..Transfer::default()
-        };
-        tell!(
-            "TCP through 8 hooks: {}",
-            network.tcp(&transfer).expect("arrives")
-        );
-        let transfer = Transfer {
-            bytes: by_kernel(4 << 20, 1 << 19),
-            ..transfer
-        };
-        for datagrams in [
-            Datagrams::Single(1400),
-            Datagrams::Single(8000),
-            Datagrams::Segmented(1400),
-        ] {
-            let udp = network.udp(&transfer, datagrams).expect("arrives");
-            tell!("UDP {datagrams:?} through 8 hooks: {udp}");
-        }
-        let url = format!("http://{}/large", network.server.port(family, 80));
-        let page = network.client.curl(&[&url], 3 * SOON);
-        assert!(page.success().as_bytes() == file);
-        let answer = network.client.dig(server, &["good.example", "A"], 3 * SOON);
-        assert_eq!(answer.success(), "192.0.2.1\n");
-        let dropped = Transfer {
-            port: 9999,
-            patience: SHORT,
-            ..transfer
-        };
-        let error = network.tcp(&dropped).unwrap_err();
-        assert!(matches!(error, Broken::Connect(_)), "{error:?}");
-    }
-    for state in &states {
-        for hook in state.description().expect("a description").hooks {
-            assert_eq!((hook.errors, hook.missed), (0, 0), "{hook:?}");
-        }
-    }
 }
 
 #[test]
@@ -690,7 +834,7 @@ fn marks_choose_routes() {
             "rule add fwmark 7 blackhole",
             "-6 rule add fwmark 7 blackhole",
         ] {
-            run(router.command("ip").args(arguments.split(' '))).success();
+            router.ip(arguments).success();
         }
     } else {
         router.nft(
@@ -737,58 +881,59 @@ type Change = (&'static str, fn(&[u8]) -> Vec<u8>);
 /// The receiver drops datagrams whose checksum is wrong.
 #[test]
 fn written_datagrams_arrive() {
-    let network = Network::router();
-    let places = [
-        (&network.client.netns, "family = 'inet', hook = 'output'"),
-        (
-            &network.client.netns,
-            "family = 'netdev', hook = 'egress', dev = 'eth0'",
-        ),
-        (
-            network.middle(),
-            "family = 'inet', hook = 'ingress', dev = 'left'",
-        ),
-        (network.middle(), "family = 'inet', hook = 'prerouting'"),
-        (network.middle(), "family = 'inet', hook = 'forward'"),
-        (network.middle(), "family = 'inet', hook = 'postrouting'"),
-        (&network.server.netns, "family = 'inet', hook = 'input'"),
-    ];
-    // p is where the data begins.
-    let changes: [Change; 9] = [
-        ("pkt:setu8(p, 65)", |data| [b"A", &data[1..]].concat()),
-        ("pkt:setu8(p + 1, 65)", |data| {
-            [&data[..1], b"A", &data[2..]].concat()
-        }),
-        ("pkt:setu16(p + 1, 0x4142)", |data| {
-            [&data[..1], b"AB", &data[3..]].concat()
-        }),
-        ("pkt:setstring(p + 3, 'odd')", |data| {
-            [&data[..3], b"odd", &data[6..]].concat()
-        }),
-        ("pkt:setu8(#pkt - 1, 65)", |data| {
-            [&data[..data.len() - 1], b"A"].concat()
-        }),
-        ("pkt:append('1')", |data| [data, b"1"].concat()),
-        ("pkt:append('22') pkt:append(('x'):rep(101))", |data| {
-            [data, b"22", &[b'x'; 101]].concat()
-        }),
-        ("pkt:trim(#pkt - 1)", |data| data[..data.len() - 1].to_vec()),
-        (
-            "pkt:trim(p + 3) pkt:append('end') pkt:setu16(p + 2, 0x4142)",
-            |data| [&data[..2], b"ABnd"].concat(),
-        ),
-    ];
-    for offload in [true, false] {
-        if !offload {
-            network.client.without_offload();
-        }
-        for (netns, hook) in places {
-            for (change, expected) in changes {
-                let state = netns.filter("change");
-                lua(
-                    &state,
-                    &format!(
-                        "local nf = require 'netfilter'
+    undisturbed(|| {
+        let network = Network::router();
+        let places = [
+            (&network.client.netns, "family = 'inet', hook = 'output'"),
+            (
+                &network.client.netns,
+                "family = 'netdev', hook = 'egress', dev = 'eth0'",
+            ),
+            (
+                network.middle(),
+                "family = 'inet', hook = 'ingress', dev = 'left'",
+            ),
+            (network.middle(), "family = 'inet', hook = 'prerouting'"),
+            (network.middle(), "family = 'inet', hook = 'forward'"),
+            (network.middle(), "family = 'inet', hook = 'postrouting'"),
+            (&network.server.netns, "family = 'inet', hook = 'input'"),
+        ];
+        // p is where the data begins.
+        let changes: [Change; 9] = [
+            ("pkt:setu8(p, 65)", |data| [b"A", &data[1..]].concat()),
+            ("pkt:setu8(p + 1, 65)", |data| {
+                [&data[..1], b"A", &data[2..]].concat()
+            }),
+            ("pkt:setu16(p + 1, 0x4142)", |data| {
+                [&data[..1], b"AB", &data[3..]].concat()
+            }),
+            ("pkt:setstring(p + 3, 'odd')", |data| {
+                [&data[..3], b"odd", &data[6..]].concat()
+            }),
+            ("pkt:setu8(#pkt - 1, 65)", |data| {
+                [&data[..data.len() - 1], b"A"].concat()
+            }),
+            ("pkt:append('1')", |data| [data, b"1"].concat()),
+            ("pkt:append('22') pkt:append(('x'):rep(101))", |data| {
+                [data, b"22", &[b'x'; 101]].concat()
+            }),
+            ("pkt:trim(#pkt - 1)", |data| data[..data.len() - 1].to_vec()),
+            (
+                "pkt:trim(p + 3) pkt:append('end') pkt:setu16(p + 2, 0x4142)",
+                |data| [&data[..2], b"ABnd"].concat(),
+            ),
+        ];
+        for offload in [true, false] {
+            if !offload {
+                network.client.without_offload();
+            }
+            for (netns, hook) in places {
+                for (change, expected) in changes {
+                    let state = netns.filter("change");
+                    lua(
+                        &state,
+                        &format!(
+                            "local nf = require 'netfilter'
                          nf.register{{{hook}, on_error = 'drop', function(pkt)
                            local off = pkt:transport_offset()
                            local version = pkt:u8(0) >> 4
@@ -799,39 +944,41 @@ fn written_datagrams_arrive() {
                            {change}
                            assert(pkt:u16(off + 4) == #pkt - off)
                          end}}"
-                    ),
-                );
-                for family in Family::ALL {
-                    // Even and odd; one that is in several pieces, for all it is worth
-                    for length in [10, 11, 1001] {
-                        let data: Vec<u8> = (0..=250).cycle().take(length).collect();
-                        let came = datagram(&network.client, &network.server, family, &data);
-                        let what = || {
-                            let mut text = format!("{hook}, {change}, {family:?}, {length}: ");
-                            let log = logged(&state);
-                            let _ = write!(text, "{log:?}");
-                            text
-                        };
-                        assert!(
-                            came.as_deref() == Some(&expected(&data)),
-                            "{} {came:?}",
-                            what()
-                        );
+                        ),
+                    );
+                    for family in Family::ALL {
+                        // Even and odd; one that is in several pieces, for all it is worth
+                        for length in [10, 11, 1001] {
+                            let data: Vec<u8> = (0..=250).cycle().take(length).collect();
+                            let came = datagram(&network.client, &network.server, family, &data);
+                            let what = || {
+                                let mut text = format!("{hook}, {change}, {family:?}, {length}: ");
+                                let log = logged(&state);
+                                let _ = write!(text, "{log:?}");
+                                text
+                            };
+                            assert!(
+                                came.as_deref() == Some(&expected(&data)),
+                                "{} {came:?}",
+                                what()
+                            );
+                        }
                     }
+                    state.close().expect("closes");
                 }
-                state.close().expect("closes");
             }
         }
-    }
+    });
 }
 
 /// Ports are others on the way, and addresses: each end sees its own.
 #[test]
 fn translated_connections() {
-    let network = Network::router();
-    let script = |outward: &str, from: u16, to: u16| {
-        let (out, back) = if outward == "client" { (2, 0) } else { (0, 2) };
-        format!(
+    undisturbed(|| {
+        let network = Network::router();
+        let script = |outward: &str, from: u16, to: u16| {
+            let (out, back) = if outward == "client" { (2, 0) } else { (0, 2) };
+            format!(
             "local nf = require 'netfilter'
              local function translate(hook, at, from, to)
                nf.register{{family = 'inet', hook = hook, priority = 'raw', on_error = 'drop', function(pkt)
@@ -850,51 +997,52 @@ fn translated_connections() {
              translate('output', {out}, {from}, {to})
              translate('input', {back}, {to}, {from})"
         )
-    };
-    for offload in [true, false] {
-        if !offload {
-            network.client.without_offload();
-            network.server.without_offload();
-        }
-        let client = network.client.netns.filter("nat");
-        let server = network.server.netns.filter("nat");
-        // On the way it is port 6000.
-        lua(&client, &script("client", 5000, 6000));
-        lua(&server, &script("server", 5000, 6000));
-        network.middle().nft(
-            "table inet t { chain c { type filter hook forward priority 0;
+        };
+        for offload in [true, false] {
+            if !offload {
+                network.client.without_offload();
+                network.server.without_offload();
+            }
+            let client = network.client.netns.filter("nat");
+            let server = network.server.netns.filter("nat");
+            // On the way it is port 6000.
+            lua(&client, &script("client", 5000, 6000));
+            lua(&server, &script("server", 5000, 6000));
+            network.middle().nft(
+                "table inet t { chain c { type filter hook forward priority 0;
                tcp dport 5000 drop
                tcp sport 5000 drop
                udp dport 5000 drop
                udp sport 5000 drop
              }
              }",
-        );
-        for family in Family::ALL {
-            let transfer = Transfer {
-                family,
-                bytes: by_kernel(4 << 20, 1 << 18),
-                ..Transfer::default()
-            };
-            let tcp = network.tcp(&transfer).expect("arrives");
-            // Linux 6.1 does not cut datagrams for devices that compute no checksums.
-            let segmented = Datagrams::Segmented(1400);
-            let datagrams = match network.udp(&transfer, segmented) {
-                Err(Broken::Stopped { error, .. })
-                    if !offload && error.raw_os_error() == Some(libc::EIO) =>
-                {
-                    Datagrams::Single(1400)
-                }
-                _ => segmented,
-            };
-            let udp = network.udp(&transfer, datagrams).expect("arrives");
-            tell!("translated, {family:?}, offload {offload}: TCP {tcp}; UDP {udp}");
+            );
+            for family in Family::ALL {
+                let transfer = Transfer {
+                    family,
+                    bytes: by_kernel(4 << 20, 1 << 18),
+                    ..Transfer::default()
+                };
+                let tcp = network.tcp(&transfer).expect("arrives");
+                // Linux 6.1 does not cut datagrams for devices that compute no checksums.
+                let segmented = Datagrams::Segmented(1400);
+                let datagrams = match network.udp(&transfer, segmented) {
+                    Err(Broken::Stopped { error, .. })
+                        if !offload && error.raw_os_error() == Some(libc::EIO) =>
+                    {
+                        Datagrams::Single(1400)
+                    }
+                    _ => segmented,
+                };
+                let udp = network.udp(&transfer, datagrams).expect("arrives");
+                tell!("translated, {family:?}, offload {offload}: TCP {tcp}; UDP {udp}");
+            }
+            for state in [client, server] {
+                assert!(integer(&state, "return n") > 10);
+                state.close().expect("closes");
+            }
         }
-        for state in [client, server] {
-            assert!(integer(&state, "return n") > 10);
-            state.close().expect("closes");
-        }
-    }
+    });
 }
 
 #[test]
@@ -911,7 +1059,7 @@ fn packets_tell_of_themselves() {
              len = #pkt, protocol = pkt:protocol(), indev = pkt:indev(), outdev = pkt:outdev(),
              network = pkt:network_offset(), transport = off, mac = pkt:mac_offset(),
              mark = pkt:mark(), data = pkt:string(off + 8), part = pkt:string(off + 9, 3),
-             hash = math.type(pkt:hash()), time = pkt:time(),
+             hash = math.type(pkt:hash()),
              ethertype = pkt:u16(-2), whole = #pkt:string(pkt:mac_offset()),
              text = tostring(pkt),
            }
@@ -974,6 +1122,75 @@ fn packets_tell_of_themselves() {
 }
 
 #[test]
+fn packets_tell_when_they_came_and_of_which_flow_they_are() {
+    let network = Network::router();
+    let state = network.middle().filter("look");
+    lua(
+        &state,
+        "local nf, linux = require 'netfilter', require 'linux'
+         nf.register{family = 'inet', hook = 'forward', function(pkt)
+           local off = pkt:transport_offset()
+           if not off or pkt:u16(off + 2) ~= 4000 then return end
+           local flow = pkt:u16(off)
+           seen[flow] = (seen[flow] or '') .. pkt:hash() .. ' '
+           time, hwtime, now = pkt:time(), pkt:hwtime(), linux.time()
+         end}",
+    );
+    // As long as somebody in the machine asks for them, packets have the times when they came.
+    let asking = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    setsockopt(&asking, ReceiveTimestampns, &true).expect("an option");
+    for family in Family::ALL {
+        let to = network.server.port(family, 4000);
+        lua(&state, "seen = {}");
+        let senders = [(); 4].map(|()| network.client.udp(family, 0));
+        eventually("packets have times", || {
+            let before = SystemTime::now();
+            let before = before.duration_since(SystemTime::UNIX_EPOCH);
+            let before = before.expect("since 1970").as_nanos();
+            lua(&state, "time, now = nil, nil");
+            senders[0].send_to(b"x", to).expect("sends");
+            eventually("it comes", || lua(&state, "return now")[0] != Value::Nil);
+            if lua(&state, "return time")[0] == Value::Nil {
+                return false;
+            }
+            holds(
+                &state,
+                &format!("return {before} <= time and time <= now and hwtime == nil"),
+            );
+            true
+        });
+        lua(&state, "seen = {}");
+        for sender in &senders {
+            for _ in 0..3 {
+                sender.send_to(b"x", to).expect("sends");
+            }
+        }
+        // Flows may have the same hash by chance, but not all of them.
+        lua(
+            &state,
+            "function told()
+               local flows, packets, different, first = 0, 0, false, nil
+               for _, hashes in pairs(seen) do
+                 flows = flows + 1
+                 for hash in hashes:gmatch '%d+' do
+                   packets = packets + 1
+                   assert(hashes:match '%d+' == hash, hashes)
+                   assert(0 < tonumber(hash) and tonumber(hash) < 1 << 32)
+                   first = first or hash
+                   different = different or hash ~= first
+                 end
+               end
+               return flows == 4 and packets == 12, different
+             end",
+        );
+        eventually("all come", || {
+            lua(&state, "return (told())")[0] == Value::Boolean(true)
+        });
+        holds(&state, "return select(2, told())");
+    }
+}
+
+#[test]
 fn packets_tell_what_they_will_be_cut_into() {
     let network = Network::direct();
     let state = network.server.netns.filter("sizes");
@@ -983,27 +1200,30 @@ fn packets_tell_what_they_will_be_cut_into() {
          sizes = {}
          nf.register{family = 'inet', hook = 'input', function(pkt)
            local off, protocol = pkt:transport_offset()
-           if protocol == 17 then
+           if protocol == 17 and pkt:u16(off + 2) == port then
              local size = pkt:gso_size() or 0
              sizes[size] = (sizes[size] or 0) + 1
              small = small or size > 0 and #pkt - off - 8 <= size
            end
          end}",
     );
+    let mut port = 5000;
     for family in Family::ALL {
-        let transfer = Transfer {
-            family,
-            bytes: 100_000,
-            ..Transfer::default()
+        // What was sent again may come late, when others are looked at.
+        let mut send = |datagrams| {
+            port += 1;
+            lua(&state, &format!("sizes, port = {{}}, {port}"));
+            let transfer = Transfer {
+                family,
+                port,
+                bytes: 100_000,
+                ..Transfer::default()
+            };
+            network.udp(&transfer, datagrams).expect("arrives");
         };
-        network
-            .udp(&transfer, Datagrams::Single(1000))
-            .expect("arrives");
+        send(Datagrams::Single(1000));
         holds(&state, "return next(sizes) == 0 and next(sizes, 0) == nil");
-        network
-            .udp(&transfer, Datagrams::Segmented(1000))
-            .expect("arrives");
+        send(Datagrams::Segmented(1000));
         holds(&state, "return sizes[1000] > 0 and not small");
-        lua(&state, "sizes = {}");
     }
 }

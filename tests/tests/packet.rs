@@ -13,7 +13,7 @@ use etherparse::{
     SingleVlanHeaderSlice, TcpHeader, TcpHeaderSlice, TcpOptionElement, UdpHeaderSlice,
 };
 use lunatik::{Context, State, Value};
-use lunatik_tests::{Netns, lua};
+use lunatik_tests::{Netns, SOON, lua};
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -47,7 +47,11 @@ fn each_helper_fits_into_the_least_memory() {
     let session = netns.session();
     for part in PARTS {
         let max = if *part == "ip" { 48 << 10 } else { 32 << 10 };
-        let state = session.new_state(part).max_alloc(max).create();
+        let state = session
+            .new_state(part)
+            .max_alloc(max)
+            .timeout(SOON)
+            .create();
         let code = format!("return type(require 'packet'.{part}) == 'function'");
         let values = state.expect("a state").do_string(&code);
         let values = values.unwrap_or_else(|e| panic!("{part}: {e}"));
@@ -623,7 +627,7 @@ for _, bytes in ipairs(...) do
         assert(type(why) == 'string')
       end
     end
-    local name, after = packet.dnsname(b, 0, off)
+    local name, after = packet.dnsname(b, off, 0)
     assert(name and after <= #b or type(after) == 'string')
     local host, why = packet.sni(b, off)
     assert(type(host or why) == 'string')

@@ -10,7 +10,7 @@ use std::{
 };
 
 use lunatik::limits;
-use lunatik_tests::{Block, Netns, run};
+use lunatik_tests::{Block, Netns, run, string};
 use nix::sched::{CloneFlags, setns};
 
 const README: &str = include_str!("../../README.md");
@@ -134,6 +134,50 @@ fn parameters_have_the_defaults_that_it_names() {
         .map(|name| (name.clone(), value(&name).trim().to_owned()))
         .collect();
     assert_eq!(told, real);
+}
+
+#[test]
+fn libraries_and_functions_of_the_states_own_are_told() {
+    // Those with a dot are parts of others.
+    let (_, text) = include_str!("../../kmod/lib/base.c")
+        .split_once("luaL_Reg builtin[] = {\n")
+        .expect("there are libraries");
+    let mut libraries: Vec<_> = text
+        .lines()
+        .map_while(|line| line.trim().strip_prefix("{ \"")?.split_once('"'))
+        .map(|(name, _)| name)
+        .filter(|name| !name.contains('.') && *name != "lunatik")
+        .chain(["packet"])
+        .collect();
+    libraries.sort_unstable();
+    let rows = table("| library | |");
+    let mut told: Vec<_> = rows
+        .iter()
+        .flat_map(|row| row[0].split(", "))
+        .map(|link| link.trim_start_matches('[').split(']').next())
+        .map(|name| name.expect("a name"))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, libraries);
+
+    let netns = Netns::new();
+    let names = string(
+        &netns.state("a"),
+        "local names = {}
+         for name in pairs(require 'lunatik') do names[#names + 1] = name end
+         table.sort(names)
+         return table.concat(names, ' ')",
+    );
+    let rows = table("`require \"lunatik\"` gives:\n\n| | |");
+    let mut told: Vec<_> = rows
+        .iter()
+        .map(|row| row[0].trim_start_matches("lunatik.").split('('))
+        .map(|mut name| name.next().expect("a name"))
+        // With --percpu only
+        .filter(|name| *name != "cpu")
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told.join(" "), names);
 }
 
 #[test]

@@ -21,8 +21,10 @@ use lunatik_sys::{
     lunatik_attr as A, lunatik_cmd as C, lunatik_context, lunatik_flag as F, lunatik_value as V,
 };
 use lunatik_tests::{
-    AllFail, Answer, Fault, Faults, Message, NLM_F_DUMP, Netns, Parameter, Raw, Reply, eventually,
-    run, tell,
+    AllFail, Answer, Caller, Fault, Faults, Message, NLM_F_DUMP, Netns, Packet, Parameter, Raw,
+    Reply,
+    bpf::{HOSTILE, Pins},
+    eventually, run, tell,
 };
 use nix::{
     errno::Errno,
@@ -191,6 +193,13 @@ impl Observer {
         u64::from_ne_bytes(alloc.expect("a figure").1[..].try_into().expect("8 bytes"))
     }
 
+    fn id(&mut self, name: &str) -> u32 {
+        let answer = self.ask(&named(C::LUNATIK_CMD_GETSTATE, name));
+        // Its reference is this socket's.
+        self.ask(&named(C::LUNATIK_CMD_PUTSTATE, name));
+        number(&answer.replies[0], A::LUNATIK_A_STATE_ID)
+    }
+
     fn make(&mut self, name: &str, kind: Kind) {
         // Its reference goes with the socket.
         let message = kind.of(named(C::LUNATIK_CMD_NEWSTATE, name));
@@ -327,6 +336,10 @@ enum Act {
     /// A datagram leaves the namespace, in two pieces: the kernel copies the second one
     /// to a page of its own.
     Datagram,
+    /// A packet is passed to the functions for XDP, or for TC, as a program would do it.
+    Ask {
+        xdp: bool,
+    },
     /// The asker's socket is closed.
     Close,
     /// The asker joins a multicast group.
@@ -618,11 +631,24 @@ impl<'a> Scene<'a> {
             group = groups.find(|(known, _)| known == name).expect("a group").1;
         }
         let datagram = matches!(operation.act, Act::Datagram).then(Datagram::begin);
+        let caller = if let Act::Ask { xdp } = operation.act {
+            let caller = Caller::open(xdp).expect("where memory fails, no program calls");
+            sent = caller.encoded(self.observer.id("s"), &packet());
+            Some(caller)
+        } else {
+            None
+        };
         let before = self.observer.states();
         let fd = asker.as_ref().expect("open").as_fd().as_raw_fd();
         let result = call(None, &mut || match operation.act {
             Act::Send(_) => send(fd, &sent, MsgFlags::empty()),
             Act::Datagram => datagram.as_ref().expect("begun").end(),
+            Act::Ask { .. } => {
+                let caller = caller.as_ref().expect("open");
+                caller
+                    .call(&sent)
+                    .map_err(|error| Errno::from_raw(error.raw_os_error().expect("the kernel's")))
+            }
             Act::Close => {
                 asker = None;
                 Ok(0)
@@ -1165,6 +1191,100 @@ fn packets() -> Vec<Operation> {
     all
 }
 
+/// What [`Act::Ask`] passes.
+fn packet() -> Packet<'static> {
+    const BYTES: [u8; 600] = {
+        let mut bytes = [0; 600];
+        // IPv4
+        bytes[12] = 8;
+        bytes[14] = 0x45;
+        bytes
+    };
+    Packet {
+        bytes: &BYTES,
+        linear: 400,
+        cloned: false,
+    }
+}
+
+/// Packets that come to functions by way of eBPF programs, which call others.
+fn programs(pins: &Pins) -> Vec<Operation> {
+    use Operation as O;
+    // So long as the tests run.
+    let code = |xdp: bool, programs: &[&str], body: &str| -> &'static str {
+        let list = |name: &&str| format!("{name} = bpf.prog '{}'\n", pins.path(name));
+        let list: String = programs.iter().map(list).collect();
+        let code = format!(
+            "bpf, lunatik = require 'bpf', require 'lunatik'
+             {list}
+             notes = bpf.map('{}', '=I4', '=I8')
+             require '{}'.register(function(pkt) {body} end)",
+            pins.path("notes"),
+            if xdp { "xdp" } else { "tc" },
+        );
+        code.leak()
+    };
+    let xdp = |name, least, body| {
+        let programs = ["xdp_head", "xdp_tail", "xdp_meta", "xdp_write", "xdp_tails"];
+        O::new(name, least, Act::Ask { xdp: true })
+            .kind(Kind::Softirq)
+            .state(code(true, &programs, body))
+    };
+    let tc = |name, least, body| {
+        let programs = [
+            "tc_tail", "tc_head", "tc_room", "tc_pull", "tc_vlan", "tc_proto", "tc_store",
+            "tc_write", "tc_clone", "tc_tails",
+        ];
+        O::new(name, least, Act::Ask { xdp: false })
+            .kind(Kind::Softirq)
+            .state(code(false, &programs, body))
+    };
+    vec![
+        xdp(
+            "a packet of XDP",
+            3,
+            "local a, b = pkt:string(0, 500), pkt:string(30) seen = #a + #b + pkt:u32(20)
+                 pkt:setu32(30, 7) pkt:setstring(40, a:sub(1, 100))",
+        ),
+        xdp(
+            "maps, for a packet of XDP",
+            3,
+            "notes:update(7, (notes:lookup(7) or 0) + 1) notes:update(#pkt, 1)
+                 for k, v in notes:pairs() do seen = k .. v end notes:delete(7)",
+        ),
+        xdp(
+            "a packet of XDP whose function fails",
+            5,
+            "local function f(n) if n == 0 then error 'no' end f(n - 1) end f(9)",
+        )
+        .listeners()
+        .fresh(),
+        tc(
+            "a packet of TC",
+            3,
+            "local a, b = pkt:string(0, 500), pkt:string(30) seen = #a + #b + pkt:u32(20)
+                 pkt:setu32(30, 7) pcall(pkt.trim, pkt, 300) pcall(pkt.append, pkt, 'abc')",
+        ),
+        tc(
+            "a packet of TC whose bytes programs move",
+            6,
+            "for i = 1, 3 do tc_write(pkt) tc_store(pkt) tc_pull(pkt) pkt:setu8(20, i) end",
+        ),
+        tc(
+            "a packet of TC that programs change",
+            6,
+            "tc_tail(pkt) tc_head(pkt) tc_room(pkt) tc_vlan(pkt) tc_proto(pkt) tc_tails(pkt)
+                 seen = #pkt",
+        ),
+        tc(
+            "a packet of TC that a program sends",
+            4,
+            "tc_clone(pkt) tc_write(pkt) tc_clone(pkt) lunatik.send(pkt:string(0, 100))",
+        )
+        .subscribers(1),
+    ]
+}
+
 fn packet_state(flags: u32) -> Seen {
     Seen {
         references: 1,
@@ -1356,22 +1476,21 @@ fn sweep_all() {
         return;
     };
     let mut tally = Tally::default();
-    let netns = Netns::new();
+    let netns = Netns::to_nobody();
     netns.enter();
-    for line in [
-        "link set lo up",
-        "link add dummy0 type dummy",
-        "addr add 10.9.0.1/24 dev dummy0",
-        "link set dummy0 up",
-        "neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev dummy0",
-    ] {
-        run(netns.command("ip").args(line.split(' '))).success();
-    }
     let longest = Parameter::set("max_softirq_timeout_us", LONGEST);
     let operations = [states(), sockets(), scripts(), packets()];
     for operation in operations.into_iter().flatten() {
         operation.sweep(&faults, &mut tally);
     }
+    let pins = Pins::new();
+    pins.load(HOSTILE);
+    pins.link("xdp_next", "xdp_tails");
+    pins.link("tc_next", "tc_tails");
+    for operation in programs(&pins) {
+        operation.sweep(&faults, &mut tally);
+    }
+    drop(pins);
     callbacks_without_memory(&mut tally);
     namespaces(&faults, &mut tally, &netns);
     drop(longest);

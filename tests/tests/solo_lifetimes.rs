@@ -18,7 +18,7 @@ use std::{
 use lunatik_sys::{lunatik_attr as A, lunatik_cmd as C};
 use lunatik_tests::{
     Cgroup, Message, Netns, Peer, Process, Raw, SOON, eventually, every_operation, integer,
-    namespaces, namespaces_end, run, tell,
+    namespaces, namespaces_end, run, sleeper, tell,
 };
 use nix::{
     errno::Errno,
@@ -111,31 +111,6 @@ fn endless(name: &str) -> Message {
 fn report(parent: &Peer, raw: &mut Raw, message: &Message) {
     parent.say("started");
     parent.say(&raw.request(message).errno.to_string());
-}
-
-/// Whether a process sleeps in the kernel and only what kills can wake it.
-fn asleep(process: &Process) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid())).expect("a process");
-    let (_, rest) = stat.rsplit_once(") ").expect("a name");
-    rest.starts_with('D')
-}
-
-/// Waits until one of the processes has been asleep for a while.
-#[track_caller]
-fn sleeper<'a>(processes: &[&'a Process]) -> &'a Process {
-    let start = Instant::now();
-    loop {
-        for process in processes {
-            let pause = Duration::from_millis(2);
-            if (0..4).all(|_| {
-                thread::sleep(pause);
-                asleep(process)
-            }) {
-                return process;
-            }
-        }
-        assert!(start.elapsed() < SOON, "nobody sleeps");
-    }
 }
 
 /// Numbers that look random and are the same for the same seed.
@@ -477,7 +452,7 @@ fn everything_may_end_in_any_order() {
         }
         // One waits: the other one runs.
         if settled {
-            sleeper(&processes.iter().flatten().collect::<Vec<_>>());
+            sleeper(processes.iter().flatten().map(Process::pid));
         }
         let mut ended = false;
         let mut origin = Some(origin);
@@ -587,7 +562,7 @@ fn force_ends_all_who_run_wait_and_send() {
                     errno == libc::ETIME
                 });
             } else {
-                sleeper(&[&process]);
+                sleeper([process.pid()]);
             }
             processes.push(process);
         }
@@ -802,7 +777,7 @@ fn a_script_asleep_in_an_allocation_ends() {
         });
         drop(socket);
         runner.peer().hear("started");
-        sleeper(&[&runner]);
+        sleeper([runner.pid()]);
         let start = Instant::now();
         let expected = match awaken {
             Awaken::Close => {

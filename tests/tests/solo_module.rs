@@ -4,13 +4,14 @@
 use std::{
     fs,
     process::Command,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
 use lunatik::{ErrorKind, Session};
 use lunatik_sys::{lunatik_attr, lunatik_cmd};
-use lunatik_tests::{Client, Message, Netns, SOON, integer, lua, run, sh, tell};
+use lunatik_tests::{Client, Message, Netns, Over, SOON, integer, lua, run, sh, tell};
 
 /// Kept from loading the module while this lives.
 struct NoModprobe(String);
@@ -174,8 +175,11 @@ fn grow(count: u32) {
         }
         hundreds.push(start.elapsed());
     }
-    let (first, last) = (hundreds[1], hundreds[hundreds.len() - 1]);
-    tell!("{count} states: the second hundred {first:?}, the last {last:?}");
+    // The quickest of several: others may have the machine.
+    let quickest = |hundreds: &[Duration]| *hundreds.iter().min().expect("some");
+    let first = quickest(&hundreds[1..5]);
+    let last = quickest(&hundreds[hundreds.len() - 4..]);
+    tell!("{count} states: one of the first hundreds {first:?}, of the last {last:?}");
     assert!(
         last < first * 5 + Duration::from_millis(100),
         "{first:?}, {last:?}"
@@ -259,12 +263,13 @@ fn speed() {
 
 #[test]
 fn namespaces_that_end_while_others_work() {
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _end = Over(&stop);
         scope.spawn(|| {
             let netns = Netns::new();
             let state = netns.state("steady");
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Relaxed) {
                 assert_eq!(integer(&state, "return 7"), 7);
             }
         });
@@ -275,6 +280,5 @@ fn namespaces_that_end_while_others_work() {
             }
             netns.delete();
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }

@@ -12,8 +12,8 @@ use std::{
 
 use lunatik::{Context, LogLine, State};
 use lunatik_tests::{
-    Datagrams, Family, Netns, Network, Parameter, Removable, SOON, Transfer, cpus, eventually,
-    integer, lua, run, stay_on, tell,
+    Datagrams, Family, Netns, Network, Over, Parameter, Removable, SOON, Transfer, cpus,
+    eventually, integer, lua, stay_on, tell,
 };
 
 /// The second CPU; says so where there is none.
@@ -74,6 +74,7 @@ fn a_cpu_goes_and_comes_under_traffic() {
     lua(&state, LOOK);
     let (over, done) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
+        let end = Over(&over);
         let senders = Family::ALL.map(|family| {
             let (network, over, done) = (&network, &over, &done);
             scope.spawn(move || {
@@ -129,7 +130,7 @@ fn a_cpu_goes_and_comes_under_traffic() {
             eventually("it has packets", || each(&state, "n")[1] > idle);
             lua(&state, "hook:unregister()");
         }
-        over.store(true, Relaxed);
+        drop(end);
         for sender in senders {
             sender.join().expect("all arrives");
         }
@@ -172,11 +173,11 @@ fn states_come_and_go_with_a_cpu() {
             }
         });
         let switching = scope.spawn(|| {
+            let _end = Over(&over);
             for round in 0..8 {
                 cpu.set(round % 2 == 1);
                 thread::sleep(Duration::from_millis(30));
             }
-            over.store(true, Relaxed);
         });
         let mut rounds = 0;
         while !over.load(Relaxed) {
@@ -213,8 +214,7 @@ fn watched() -> Vec<u32> {
 fn the_watch_goes_with_its_cpu() {
     let Some(cpu) = removable() else { return };
     let _longest = Parameter::set("max_softirq_timeout_us", 1_000_000);
-    let netns = Netns::new();
-    run(netns.command("ip").args(["link", "set", "lo", "up"])).success();
+    let netns = Netns::with_loopback();
     let state = state(&netns, "a");
     lua(
         &state,
@@ -239,10 +239,14 @@ fn the_watch_goes_with_its_cpu() {
     let back = start.elapsed();
     thread::scope(|scope| {
         let endless = scope.spawn(|| send(7));
+        eventually("it is watched", || {
+            watched() == [1] || endless.is_finished()
+        });
         // When the old one would have gone off.
         thread::sleep(Duration::from_millis(1200).saturating_sub(start.elapsed()));
+        let seen = watched();
         if !endless.is_finished() {
-            assert_eq!(watched(), [1], "back after {back:?}");
+            assert_eq!(seen, [1], "back after {back:?}");
         }
         endless.join().expect("sends");
     });

@@ -31,6 +31,7 @@ fn all_arrives(what: &str, network: &Network) {
             Datagrams::Single(1400),
             Datagrams::Single(8000),
             Datagrams::Segmented(1400),
+            Datagrams::Aggregated(1400),
         ] {
             let udp = network.udp(&transfer, datagrams).expect("arrives");
             assert_eq!(udp.bytes, transfer.bytes);
@@ -83,7 +84,11 @@ fn odd_amounts_arrive() {
             ..Transfer::default()
         };
         assert_eq!(network.tcp(&transfer).expect("arrives").bytes, bytes);
-        for datagrams in [Datagrams::Single(1400), Datagrams::Segmented(1000)] {
+        for datagrams in [
+            Datagrams::Single(1400),
+            Datagrams::Segmented(1000),
+            Datagrams::Aggregated(1000),
+        ] {
             let udp = network.udp(&transfer, datagrams).expect("arrives");
             assert_eq!(udp.bytes, bytes);
         }
@@ -188,7 +193,7 @@ fn what_is_lost_is_sent_again() {
         .args("qdisc add dev eth0 root netem loss 5% limit 10000".split(' ')))
     .success();
     let transfer = Transfer {
-        bytes: 100_000,
+        bytes: 300_000,
         ..Transfer::default()
     };
     let udp = network

@@ -2,15 +2,19 @@
 //! Data over UDP, which the server confirms.
 
 use std::{
-    io::{self, ErrorKind},
-    net::{SocketAddr, UdpSocket},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    io::{self, ErrorKind, IoSliceMut},
+    net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    os::fd::AsRawFd,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
 use crc32fast::Hasher;
-use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
+    sockopt::{RcvBufForce, UdpGroSegment, UdpGsoSegment},
+};
 
 use super::{Arrived, Broken, GLANCE, Source, Transfer, judge, readable};
 use crate::Network;
@@ -22,6 +26,9 @@ pub enum Datagrams {
     Single(usize),
     /// Several are sent as one that the kernel, or a device, cuts (`UDP_SEGMENT`).
     Segmented(usize),
+    /// They are also received as one if they come so, or if the kernel puts them
+    /// together (`UDP_GRO`).
+    Aggregated(usize),
 }
 
 impl Network {
@@ -31,13 +38,18 @@ impl Network {
         let address = self.server.port(transfer.family, transfer.port);
         let receiver = self.server.udp(transfer.family, transfer.port);
         let sender = self.client.udp(transfer.family, 0);
+        setsockopt(&receiver, RcvBufForce, &ROOM).expect("root may set it");
+        if let Datagrams::Aggregated(_) = datagrams {
+            setsockopt(&receiver, UdpGroSegment, &true)
+                .map_err(|error| Broken::Connect(error.into()))?;
+        }
         for socket in [&receiver, &sender] {
             socket.set_nonblocking(true).expect("a socket");
         }
-        let over = AtomicBool::new(false);
+        let (over, arrived) = (AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| {
-            scope.spawn(|| receive_datagrams(&receiver, &over));
-            let sent = Sender::new(&sender, address, transfer, datagrams)
+            scope.spawn(|| receive_datagrams(&receiver, &over, &arrived));
+            let sent = Sender::new(&sender, address, transfer, datagrams, &arrived)
                 .map_err(Broken::Connect)
                 .and_then(Sender::send);
             over.store(true, Relaxed);
@@ -48,9 +60,15 @@ impl Network {
 
 /// A datagram begins with its number.
 const HEADER: usize = 4;
-/// How many bytes may be on their way, and be sent as one. The server's socket has
-/// room for twice as much and what the kernel keeps with it.
-const WINDOW: usize = 60_000;
+/// How many bytes may be sent as one.
+const SENT_MAX: usize = 60_000;
+/// How many bytes may be on their way: neither side always waits for the other, and the
+/// queues between them have room for as many again.
+const WINDOW: usize = 2 * SENT_MAX;
+/// The server's socket has room for several windows and what the kernel keeps with them.
+const ROOM: usize = 2 << 20;
+/// As much as may come in one piece.
+const RECEIVED_MAX: usize = 1 << 16;
 /// At the latest after so many datagrams there is a confirmation.
 const CONFIRMED: u32 = 8;
 /// When to send again what is not confirmed.
@@ -104,6 +122,9 @@ struct Sender<'a> {
     /// Those before have been sent once.
     ever: u32,
     resent: u64,
+    /// How many datagrams the kernel took, and how many came.
+    sent: u64,
+    received: &'a AtomicU64,
     source: Source,
     crc: Hasher,
     came: (u64, u32),
@@ -116,15 +137,16 @@ impl<'a> Sender<'a> {
         server: SocketAddr,
         transfer: &'a Transfer,
         datagrams: Datagrams,
+        received: &'a AtomicU64,
     ) -> io::Result<Self> {
         let (size, at_once) = match datagrams {
             Datagrams::Single(size) => (size, 1),
-            Datagrams::Segmented(size) => (size, WINDOW / size),
+            Datagrams::Segmented(size) | Datagrams::Aggregated(size) => (size, SENT_MAX / size),
         };
-        assert!(size > HEADER && size <= WINDOW, "{size} bytes of data");
+        assert!(size > HEADER && size <= SENT_MAX, "{size} bytes of data");
         // Connected, it hears of refusals.
         socket.connect(server)?;
-        if let Datagrams::Segmented(size) = datagrams {
+        if at_once > 1 {
             let size = size.try_into().expect("small");
             setsockopt(socket, UdpGsoSegment, &size)?;
         }
@@ -140,10 +162,12 @@ impl<'a> Sender<'a> {
             next: 0,
             ever: 0,
             resent: 0,
+            sent: 0,
+            received,
             source: Source::new(),
             crc: Hasher::new(),
             came: (0, Hasher::new().finalize()),
-            buffer: Vec::with_capacity(WINDOW),
+            buffer: Vec::with_capacity(SENT_MAX),
         })
     }
 
@@ -175,8 +199,25 @@ impl<'a> Sender<'a> {
                 });
             }
         }
-        let sent = (self.transfer.bytes, self.crc.finalize());
-        judge(start, sent, self.came, self.resent)
+        let sent = (self.transfer.bytes, self.crc.clone().finalize());
+        let arrived = judge(start, sent, self.came)?;
+        Ok(Arrived {
+            resent: self.resent,
+            lost: if self.transfer.count { self.lost() } else { 0 },
+            ..arrived
+        })
+    }
+
+    /// How many did not come. Those that were sent again may be on their way.
+    fn lost(&self) -> u64 {
+        let start = Instant::now();
+        loop {
+            let lost = self.sent.saturating_sub(self.received.load(Relaxed));
+            if lost == 0 || start.elapsed() > self.transfer.patience {
+                return lost;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Sends what may be on its way.
@@ -184,12 +225,14 @@ impl<'a> Sender<'a> {
         let end = self.total.min(self.confirmed + self.window);
         while self.next < end {
             self.buffer.clear();
+            let first = self.next;
             for _ in 0..self.at_once {
                 if self.next < end {
                     self.add_datagram();
                 }
             }
             self.socket.send(&self.buffer)?;
+            self.sent += u64::from(self.next - first);
         }
         Ok(())
     }
@@ -231,9 +274,9 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Takes datagrams in their order and confirms them, until `over`.
-fn receive_datagrams(socket: &UdpSocket, over: &AtomicBool) {
-    let mut buffer = vec![0; WINDOW];
+/// Takes datagrams in their order and confirms them, until `over`, and counts them.
+fn receive_datagrams(socket: &UdpSocket, over: &AtomicBool, count: &AtomicU64) {
+    let mut buffer = vec![0; RECEIVED_MAX];
     let mut crc = Hasher::new();
     let (mut next, mut bytes) = (0, 0);
     // Whom to confirm something, and of how many datagrams.
@@ -241,21 +284,24 @@ fn receive_datagrams(socket: &UdpSocket, over: &AtomicBool) {
     let mut unconfirmed = 0;
     while !over.load(Relaxed) {
         // That it is empty, or that a client is gone.
-        let received = socket.recv_from(&mut buffer).ok();
-        if let Some((length, from)) = received
-            && length >= HEADER
-        {
-            let (header, data) = buffer[..length].split_at(HEADER);
-            if number(header) == next {
-                crc.update(data);
-                bytes += data.len() as u64;
-                next += 1;
+        let received = receive(socket, &mut buffer).ok();
+        if let Some((length, size, from)) = received {
+            for datagram in buffer[..length].chunks(size) {
+                let Some((header, data)) = datagram.split_at_checked(HEADER) else {
+                    continue;
+                };
+                if number(header) == next {
+                    crc.update(data);
+                    bytes += data.len() as u64;
+                    next += 1;
+                }
+                count.fetch_add(1, Relaxed);
+                waiting = Some(from);
+                unconfirmed += 1;
             }
-            waiting = Some(from);
-            unconfirmed += 1;
         }
         if let Some(client) = waiting
-            && (received.is_none() || unconfirmed == CONFIRMED)
+            && (received.is_none() || unconfirmed >= CONFIRMED)
         {
             let answer = Confirmation {
                 next,
@@ -268,4 +314,36 @@ fn receive_datagrams(socket: &UdpSocket, over: &AtomicBool) {
             readable(socket, GLANCE);
         }
     }
+}
+
+/// Receives a datagram, or several in one piece: how long it is, how long each of them
+/// but the last, and whose they are.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, usize, SocketAddr)> {
+    let mut pieces = [IoSliceMut::new(buffer)];
+    let mut control = nix::cmsg_space!(i32);
+    let message = recvmsg::<SockaddrStorage>(
+        socket.as_raw_fd(),
+        &mut pieces,
+        Some(&mut control),
+        MsgFlags::empty(),
+    )?;
+    let length = message.bytes;
+    let mut size = length;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::UdpGroSegments(each) = control {
+            size = usize::try_from(each).expect("a size");
+        }
+    }
+    let from = message.address.and_then(|address| {
+        let v4 = address
+            .as_sockaddr_in()
+            .map(|&v4| SocketAddrV4::from(v4).into());
+        let v6 = || {
+            address
+                .as_sockaddr_in6()
+                .map(|&v6| SocketAddrV6::from(v6).into())
+        };
+        v4.or_else(v6)
+    });
+    Ok((length, size.max(1), from.expect("an address")))
 }

@@ -62,7 +62,7 @@ fn send_stream(address: SocketAddr, transfer: &Transfer) -> Result<Arrived, Brok
         ))
     };
     match send() {
-        Ok(came) => judge(start, (bytes, crc.finalize()), came, 0),
+        Ok(came) => judge(start, (bytes, crc.finalize()), came),
         Err(error) => Err(Broken::Stopped { bytes, error }),
     }
 }

@@ -6,10 +6,12 @@
  */
 #include <linux/compiler.h>
 #include <linux/magic.h>
-#include <linux/module.h>
+#include <linux/init.h>
 #include <linux/proc_fs.h>
 #include <linux/sched/task_stack.h>
 #include <linux/seq_file.h>
+
+#include "probe.h"
 
 /* Above the mark at its end; new stacks are zeroed. */
 static unsigned long *bottom(void)
@@ -58,18 +60,12 @@ static const struct proc_ops stack_ops = {
 	.proc_release	= single_release,
 };
 
-static int __init probe_init(void)
+int __init probe_stack_init(void)
 {
 	return proc_create("lunatik_stack", 0600, NULL, &stack_ops) ? 0 : -ENOMEM;
 }
 
-static void __exit probe_exit(void)
+void probe_stack_exit(void)
 {
 	remove_proc_entry("lunatik_stack", NULL);
 }
-
-module_init(probe_init);
-module_exit(probe_exit);
-
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Tells tests how much kernel stack a thread has used");
