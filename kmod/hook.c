@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/errno.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
@@ -22,6 +23,7 @@
 #include "netns.h"
 #include "packet.h"
 #include "run.h"
+#include "share.h"
 #include "state.h"
 
 static void reap_later(struct work_struct *work)
@@ -105,6 +107,23 @@ void lunatik_hooks_drop_device(struct lunatik_net *lnet, const struct net_device
 	mutex_unlock(&lnet->device_lock);
 }
 
+/* What it took since its time was charged last (ticks), less than a step of each slot. */
+static u64 uncharged(const struct lunatik_hook *hook)
+{
+	unsigned int i;
+	u64 sum = 0;
+
+	for (i = 0; i < hook->state->nreplicas; i++) {
+		const struct lunatik_slot *slot = &hook->slots[i];
+		u64 took = READ_ONCE(slot->run_time) + lunatik_share_step -
+			   READ_ONCE(slot->charge_at);
+
+		/* It may be charged at this moment. */
+		sum += min(took, lunatik_share_step);
+	}
+	return sum;
+}
+
 /* Out of what the state has; the kernel does not know it any more. */
 static void forget(struct lunatik_hook *hook)
 {
@@ -112,6 +131,7 @@ static void forget(struct lunatik_hook *hook)
 	struct lunatik_slot sum;
 
 	spin_lock_bh(&hooks->lock);
+	lunatik_share_charge_hooks(hook->state->lnet, uncharged(hook));
 	if (rcu_access_pointer(hooks->single[hook->kind]) == hook)
 		RCU_INIT_POINTER(hooks->single[hook->kind], NULL);
 	add_up(hook, &sum);
@@ -487,6 +507,13 @@ __cold long lunatik_hook_failed(struct lunatik_hook *hook, struct lunatik_slot *
 	struct lunatik_run *run = &replica->callback;
 	long err;
 
+	/* What a program that it called leaves to the next filter. */
+	if (hook->kind == LUNATIK_HOOK_TC && called == LUNATIK_CALLED_INTEGER && !run->ended &&
+	    result == TC_ACT_UNSPEC) {
+		result = lunatik_hook_native(LUNATIK_HOOK_TC);
+		slot->verdicts[result]++;
+		return result;
+	}
 	if (called != LUNATIK_CALLED_FAILED) {
 		status = LUA_ERRRUN;
 		if (!run->ended)

@@ -45,7 +45,10 @@ static __always_inline bool lunatik_hook_is_verdict(const struct lunatik_hook *h
 	       !(verdict & 0xff00 & ~NF_VERDICT_FLAG_QUEUE_BYPASS);
 }
 
-/* Counts and logs what came of a call that gave no verdict. A negative errno. */
+/*
+ * What came of a call that gave none of the verdicts: it is counted and logged, and a
+ * negative errno, unless it means that it has none to give.
+ */
 long lunatik_hook_failed(struct lunatik_hook *hook, struct lunatik_slot *slot,
 			 struct lunatik_replica *replica, enum lunatik_called called, int status,
 			 lua_Integer result);
