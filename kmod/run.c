@@ -209,7 +209,7 @@ static int finish(struct lunatik_replica *replica, struct lunatik_run *run, int 
 	message = message_of(L, &len);
 	if (!is_reported(run, status))
 		report(L, run, message, len, -1);
-	lunatik_event_failed(replica->state, &replica->deadline.guard, -err, message, len);
+	lunatik_event_failed(replica, -err, message, len);
 	return err;
 }
 
@@ -255,7 +255,7 @@ static void log_failure(struct lunatik_replica *replica, const struct lunatik_fa
 		return;
 	}
 	replica->unlogged = 0;
-	lunatik_event_log(state, &replica->deadline.guard, line);
+	lunatik_event_log(replica, line);
 }
 
 int lunatik_run_failed(struct lunatik_replica *replica, struct lunatik_run *run, lua_State *L,
@@ -270,7 +270,7 @@ int lunatik_run_failed(struct lunatik_replica *replica, struct lunatik_run *run,
 		forget_failure(&run->failure);
 	if (__ratelimit(&replica->log_limit)) {
 		log_failure(replica, &run->failure, message, len, what);
-		lunatik_event_failed(replica->state, &replica->deadline.guard, -err, message, len);
+		lunatik_event_failed(replica, -err, message, len);
 	} else {
 		replica->unlogged++;
 	}

@@ -8,6 +8,7 @@
 
 #include "netlink.h"
 #include "netns.h"
+#include "outbox.h"
 #include "session.h"
 #include "stack.h"
 #include "state.h"
@@ -279,7 +280,7 @@ static struct notifier_block release_notifier = {
 	.notifier_call = on_release,
 };
 
-/* Under subscribers_lock or lnet->lock. */
+/* How many got it. Under subscribers_lock or lnet->lock. */
 static int send(struct lunatik_state *state, struct sk_buff *skb)
 {
 	int delivered = 0;
@@ -296,26 +297,20 @@ static int send(struct lunatik_state *state, struct sk_buff *skb)
 
 int lunatik_session_send(struct lunatik_state *state, struct sk_buff *skb)
 {
-	/*
-	 * Not subscribers_lock: what is sent may meet a hook of the same state on its
-	 * way, as where a monitor's packets go on, and its script may send, too.
-	 */
 	lockdep_assert_held(&state->lnet->lock);
 	return send(state, skb);
 }
 
 /* A message that nobody gets has a number, too, so that its lack shows. */
-static void count(struct lunatik_state *state)
+static void count(struct lunatik_replica *replica)
 {
-	atomic64_inc(&state->sent);
+	if (lunatik_outbox_needed(replica))
+		lunatik_outbox_lost(replica->state);
+	else
+		atomic64_inc(&replica->state->sent);
 }
 
-/*
- * Another replica may be sending, and wait meanwhile for a lock that packets have which
- * this one's script was called for. So who may not sleep waits no longer than its run
- * may take; process states have no packets.
- */
-static bool lock_subscribers(struct lunatik_replica *replica)
+bool lunatik_session_lock(struct lunatik_replica *replica)
 {
 	const struct lunatik_deadline *deadline = &replica->deadline;
 	struct lunatik_state *state = replica->state;
@@ -332,24 +327,42 @@ static bool lock_subscribers(struct lunatik_replica *replica)
 	return true;
 }
 
+void lunatik_session_unlock(struct lunatik_replica *replica)
+{
+	spin_unlock_bh(&replica->state->subscribers_lock);
+}
+
+int lunatik_session_deliver(struct lunatik_state *state, struct sk_buff *skb, void *sequence,
+			    u64 lost)
+{
+	/* Messages of other replicas come in the order of their numbers, too. */
+	u64 number = atomic64_add_return(lost + 1, &state->sent);
+	int delivered;
+
+	lockdep_assert_held(&state->subscribers_lock);
+	memcpy(sequence, &number, sizeof(number));
+	delivered = send(state, skb);
+	consume_skb(skb);
+	return delivered;
+}
+
 int lunatik_session_publish(struct lunatik_replica *replica, const char *data, size_t len)
 {
 	struct lunatik_state *state = replica->state;
+	int delivered = READ_ONCE(state->nsubscribers);
 	struct nlattr *sequence = NULL;
-	u64 number;
 	struct sk_buff *skb;
-	int delivered;
 	void *head;
 
-	if (!READ_ONCE(state->nsubscribers)) {
-		count(state);
+	if (!delivered) {
+		count(replica);
 		return 0;
 	}
 	skb = genlmsg_new(nla_total_size(len) + nla_total_size(sizeof(state->name)) +
 			  nla_total_size(sizeof(u32)) + nla_total_size(sizeof(u64)),
 			  lunatik_gfp(&replica->deadline.guard));
 	if (!skb) {
-		count(state);
+		count(replica);
 		return -ENOMEM;
 	}
 	head = genlmsg_put(skb, 0, 0, &lunatik_family, 0, LUNATIK_CMD_SENDDATA);
@@ -358,21 +371,24 @@ int lunatik_session_publish(struct lunatik_replica *replica, const char *data, s
 		sequence = nla_reserve(skb, LUNATIK_A_SEQUENCE, sizeof(u64));
 	if (!sequence || nla_put(skb, LUNATIK_A_DATA, len, data)) {
 		kfree_skb(skb);
-		count(state);
+		count(replica);
 		return -EMSGSIZE;
 	}
 	genlmsg_end(skb, head);
-	if (!lock_subscribers(replica)) {
+	if (lunatik_outbox_needed(replica)) {
+		if (!lunatik_outbox_add(state, skb, LUNATIK_OUTBOX_SUBSCRIBERS, sequence))
+			return 0;
+		return delivered;
+	}
+	lunatik_outbox_flush(replica);
+	if (!lunatik_session_lock(replica)) {
 		kfree_skb(skb);
-		count(state);
+		count(replica);
 		return 0;
 	}
-	/* Messages of other replicas come in the order of their numbers, too. */
-	number = atomic64_inc_return(&state->sent);
-	memcpy(nla_data(sequence), &number, sizeof(number));
-	delivered = send(state, skb);
-	spin_unlock_bh(&state->subscribers_lock);
-	kfree_skb(skb);
+	delivered = lunatik_session_deliver(state, skb, nla_data(sequence),
+					    lunatik_outbox_take_lost(state));
+	lunatik_session_unlock(replica);
 	return delivered;
 }
 

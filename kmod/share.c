@@ -28,6 +28,7 @@
 
 u64 lunatik_share_step;
 DEFINE_PER_CPU(u64, lunatik_share_rests);
+static DEFINE_PER_CPU(bool, hooks_held);
 
 /*
  * Half of the CPU, that of all namespaces' timers together: they come by themselves, and
@@ -71,10 +72,24 @@ void lunatik_share_charge_hooks(struct lunatik_net *lnet, u64 ticks)
 		this_cpu_write(lunatik_share_rests, now + rest);
 }
 
+void lunatik_share_hold_hooks(void)
+{
+	this_cpu_write(hooks_held, true);
+	if (!this_cpu_read(lunatik_share_rests))
+		this_cpu_write(lunatik_share_rests, lunatik_clock() | 1);
+}
+
+void lunatik_share_let_hooks(void)
+{
+	this_cpu_write(hooks_held, false);
+}
+
 bool lunatik_share_hooks_rest(struct lunatik_net *lnet)
 {
 	u64 now = lunatik_clock();
 
+	if (this_cpu_read(hooks_held))
+		return true;
 	if (!left_until(this_cpu_read(lunatik_share_rests), now))
 		this_cpu_write(lunatik_share_rests, 0);
 	return rest_of(&this_cpu_ptr(lnet->shares)->hooks, now);

@@ -125,6 +125,7 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	INIT_LIST_HEAD(&state->refs);
 	spin_lock_init(&state->subscribers_lock);
 	INIT_LIST_HEAD(&state->subscribers);
+	lunatik_outbox_init(state);
 	lunatik_log_init(&state->log);
 	lunatik_hooks_init(&state->hooks);
 	lunatik_timers_init_state(state);
@@ -156,6 +157,7 @@ static void state_free(struct lunatik_state *state)
 	lock_out(state);
 	lunatik_hooks_stop(state);
 	lunatik_timers_stop(state);
+	lunatik_outbox_stop(state);
 	free_replicas(state, state->nreplicas);
 	kvfree_rcu(state, rcu);
 }

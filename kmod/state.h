@@ -12,6 +12,7 @@
 
 #include "hook.h"
 #include "log.h"
+#include "outbox.h"
 #include "replica.h"
 
 struct lunatik_net;
@@ -41,6 +42,7 @@ struct lunatik_state {
 	struct list_head subscribers;	/* subscribers_lock */
 	u32 nsubscribers;		/* subscribers_lock */
 	atomic64_t sent;		/* lunatik.send() calls */
+	struct lunatik_outbox outbox;
 
 	struct lunatik_hooks hooks;
 	struct work_struct fire;	/* process states' timers */

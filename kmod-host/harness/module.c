@@ -55,15 +55,14 @@ void lunatik_netns_uncharge(struct lunatik_net *lnet, u32 bytes)
 	atomic64_sub(bytes, &lnet->charged);
 }
 
-void lunatik_event_log(const struct lunatik_state *state, const struct lunatik_guard *guard,
-		       const struct lunatik_log_line *line)
+void lunatik_event_log(struct lunatik_replica *replica, const struct lunatik_log_line *line)
 {
 	/* Anyone may read it from now on. */
-	CHECK_EQ(line->sequence, state->log.last);
+	CHECK_EQ(line->sequence, replica->state->log.last);
 }
 
-void lunatik_event_failed(const struct lunatik_state *state, const struct lunatik_guard *guard,
-			  int error, const char *message, size_t len)
+void lunatik_event_failed(struct lunatik_replica *replica, int error, const char *message,
+			  size_t len)
 {
 	CHECK(error > 0);
 	CHECK(message || !len);

@@ -39,7 +39,7 @@ static int log_line(lua_State *L)
 	}
 	if (!line)
 		return lunatik_lib_nomem(L);
-	lunatik_event_log(state, lunatik_guard(L), line);
+	lunatik_event_log(replica, line);
 	return 0;
 }
 

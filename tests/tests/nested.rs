@@ -20,9 +20,6 @@ fn monitor(netns: &Netns) -> bool {
         return false;
     }
     for line in [
-        // What the kernel itself would send by the tunnel has its lock, not the queue's, and
-        // may wait for that as long as the other way round.
-        "sysctl -qw net.ipv6.conf.default.disable_ipv6=1",
         "ip link add tunnel type gretap local 10.9.0.1 remote 10.9.0.2",
         "ip link set tunnel up",
         "ip link add nlmon0 type nlmon",

@@ -129,3 +129,35 @@ fn timers_do_not_wait_long_for_another_cpu() {
     assert!(all > 20 && softirqs < all / 2, "{softirqs} of {all}");
     eventually("they come", || integer(&state, "return n") > 100);
 }
+
+/// The function of a hook is soon done, but many are told.
+#[test]
+fn what_hooks_send_takes_their_namespaces_share() {
+    const SUBSCRIBERS: usize = 300;
+    stay_on(0);
+    let netns = Netns::to_nobody();
+    let state = netns.filter("a");
+    lua(
+        &state,
+        "lunatik = require 'lunatik'
+         require 'netfilter'.register{family = 'ipv4', hook = 'output', function()
+           lunatik.send('x')
+         end}",
+    );
+    let socket = netns.within(|| UdpSocket::bind("0.0.0.0:0").expect("a socket"));
+    let flood = || {
+        let before = state.description().expect("a description").hooks[0].missed;
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(1) {
+            socket.send_to(b"data", "10.9.0.2:9").expect("sends");
+        }
+        state.description().expect("a description").hooks[0].missed - before
+    };
+    let alone = flood();
+    let _subscriptions: Vec<_> = (0..SUBSCRIBERS)
+        .map(|_| netns.session().state("a").subscribe().expect("subscribes"))
+        .collect();
+    let told = flood();
+    tell!("{alone} missed without subscribers, {told} with {SUBSCRIBERS}");
+    assert!(told > 100, "{told} missed");
+}
