@@ -121,6 +121,15 @@ int watch_xdp(struct xdp_md *ctx)
 	return verdict;
 }
 
+/* Takes packets in several buffers, too. */
+SEC("xdp.frags")
+int jumbo(struct xdp_md *ctx)
+{
+	const __u32 first = 0, *id = bpf_map_lookup_elem(&asked, &first);
+
+	return id ? bpf_lunatik_xdp(ctx, *id, 0) : XDP_ABORTED;
+}
+
 SEC("tc")
 int watch_tc(struct __sk_buff *ctx)
 {

@@ -144,6 +144,14 @@ impl Pins {
         });
     }
 
+    /// Puts a pinned program into the driver of a device of a namespace.
+    #[track_caller]
+    pub fn attach_xdp(&self, program: &str, netns: &Netns, device: &str) {
+        let path = self.path(program);
+        let arguments = ["net", "attach", "xdpdrv", "pinned", &path, "dev", device];
+        netns.within(|| bpftool(&arguments).success().to_owned());
+    }
+
     /// Opens a pinned program, to run it often.
     #[track_caller]
     pub fn open(&self, program: &str) -> Loaded {

@@ -73,7 +73,13 @@ impl Host {
     /// Lets the kernel compute the checksums of what it sends, all of them, as for a
     /// device that cannot. Otherwise nobody does where only software is between.
     pub fn without_offload(&self) {
-        self.netns.within(|| checksums(c"eth0", false));
+        self.netns.within(|| ethtool(c"eth0", CHECKSUMS, 0));
+    }
+
+    /// Lets the tags of VLANs be among the bytes of what it sends, as on a wire, and not
+    /// beside them.
+    pub fn with_tags_inside(&self) {
+        self.netns.within(|| ethtool(c"eth0", FLAGS, 0));
     }
 
     /// Sends `count` echo requests with `size` bytes of data at once and gives the
@@ -242,8 +248,8 @@ impl Network {
     /// is longer than a packet may be, when it sends it on.
     pub fn without_offload_between(&self) {
         self.middle().within(|| {
-            checksums(c"left", false);
-            checksums(c"right", false);
+            ethtool(c"left", CHECKSUMS, 0);
+            ethtool(c"right", CHECKSUMS, 0);
         });
     }
 
@@ -315,20 +321,21 @@ fn batch(netns: &Netns, lines: &str) {
     run_with(&mut ip, lines.as_bytes()).success();
 }
 
-/// `ethtool --offload DEVICE tx ON`
-fn checksums(device: &CStr, on: bool) {
+/// `ETHTOOL_STXCSUM`: what the device computes are the checksums of what it sends.
+const CHECKSUMS: u32 = 0x17;
+/// `ETHTOOL_SFLAGS`: what it does, among other things, is to keep the tags of VLANs apart.
+const FLAGS: u32 = 0x26;
+
+/// Sets what a device does for the kernel.
+fn ethtool(device: &CStr, command: u32, data: u32) {
     #[repr(C)]
     struct Value {
         command: u32,
         data: u32,
     }
     const SIOCETHTOOL: libc::Ioctl = 0x8946;
-    const ETHTOOL_STXCSUM: u32 = 0x17;
 
-    let mut value = Value {
-        command: ETHTOOL_STXCSUM,
-        data: on.into(),
-    };
+    let mut value = Value { command, data };
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
     let mut name = [0; libc::IFNAMSIZ];
     for (to, from) in name.iter_mut().zip(device.to_bytes()) {

@@ -7,7 +7,7 @@ use lunatik::{ErrorKind, Hook, HookKind, State, Verdict};
 use lunatik_tests::{
     Family, Netns, Network, SOON,
     bpf::{ASK, COUNT, MORE, Pins, bpftool, kfuncs},
-    by_kernel, eventually, integer, lua, lua_error, run, string, undisturbed,
+    by_kernel, cpus, eventually, integer, lua, lua_error, run, string, undisturbed,
 };
 use serde_json::json;
 
@@ -642,14 +642,33 @@ fn programs_under_traffic() {
         netns,
         "if pkt:protocol() == 0x800 and pkt:u8(23) == 1 then return (count(pkt, 1, limit)) end",
     );
-    lua(&state, "limit = 1000");
-    netns
-        .ctl(&["xdp", "attach", "fw", "--dev", "eth0"])
-        .success();
-    ping(&network, 3);
-    lua(&state, "limit = 4");
-    ping(&network, 1);
-    assert_eq!(integer(&state, "return counts:lookup(1)"), 6);
+    // What its program lets go on goes on for all that the function says.
+    lua(
+        &state,
+        "limit = 1000
+         function tc(pkt)
+           if pkt:protocol() == 0x800 and pkt:u8(23) == 1 then return count_tc(pkt, 2, limit) end
+         end",
+    );
+    for (attach, key) in [(&["xdp", "attach"][..], 1), (&["tc", "attach"], 2)] {
+        let direction: &[_] = if key == 2 { &["ingress"] } else { &[] };
+        let to = [attach, &["fw"], direction, &["--dev", "eth0"]].concat();
+        netns.ctl(&to).success();
+        lua(&state, "limit = 1000");
+        ping(&network, 3);
+        lua(&state, "limit = 4");
+        ping(&network, 1);
+        assert_eq!(
+            integer(&state, &format!("return counts:lookup({key})")),
+            6,
+            "{to:?}"
+        );
+        netns
+            .ctl(&[attach[0], "detach", "fw", "--dev", "eth0"])
+            .success();
+    }
+    let hooks = state.description().expect("a description").hooks;
+    assert!(hooks.iter().all(|hook| hook.errors == 0), "{hooks:?}");
     let transfer = lunatik_tests::Transfer {
         bytes: 1 << 20,
         ..lunatik_tests::Transfer::default()
@@ -929,38 +948,62 @@ fn ebpf_is_for_states_of_those_who_may_use_it() {
 
 #[test]
 fn maps_in_softirq() {
+    if !kfuncs() {
+        return;
+    }
+    for kind in [
+        "hash",
+        "lru_hash",
+        "percpu_hash",
+        "lru_percpu_hash",
+        "array",
+        "percpu_array",
+    ] {
+        count_in(kind);
+    }
+}
+
+/// Counts pings in a map of that kind, in which each CPU may have its own values.
+fn count_in(kind: &str) {
     undisturbed(|| {
-        if !kfuncs() {
-            return;
-        }
         let network = Network::direct();
         let netns = &network.server.netns;
         let fw = packets(netns, "fw");
         let pins = Pins::new();
-        pins.map("sources", "type hash key 4 value 8 entries 64");
+        pins.map("sources", &format!("type {kind} key 4 value 8 entries 64"));
         lua(
             &fw,
             &format!(
-                "local map = require 'bpf'.map('{}', '>I4', '=I8')
+                "local map = require 'bpf'.map('{}', '=I4', '=I8')
+             local cpus = {}
              require 'xdp'.register(function(pkt)
                if pkt:protocol() == 0x800 and pkt:u8(23) == 1 then
-                 local source = pkt:u32(26)
+                 -- Arrays have 64.
+                 local source = pkt:u32(26) & 63
                  map:update(source, (map:lookup(source) or 0) + 1)
                end
              end)
              function total()
                local n = 0
-               for _, v in map:pairs() do n = n + v end
+               for k, v in map:pairs() do
+                 if not cpus then n = n + v end
+                 for cpu = 0, (cpus or 0) - 1 do n = n + map:lookup(k, cpu) end
+               end
                return n
              end",
-                pins.path("sources")
+                pins.path("sources"),
+                if kind.contains("percpu") {
+                    cpus().to_string()
+                } else {
+                    "nil".to_owned()
+                },
             ),
         );
         netns
             .ctl(&["xdp", "attach", "fw", "--dev", "eth0"])
             .success();
         ping(&network, 3);
-        assert_eq!(integer(&fw, "return total()"), 3);
+        assert_eq!(integer(&fw, "return total()"), 3, "{kind}");
         // Requests and packets at the same time.
         thread::scope(|scope| {
             let pinging = scope.spawn(|| {
@@ -972,6 +1015,6 @@ fn maps_in_softirq() {
             }
             assert_eq!(pinging.join().expect("pings"), 100);
         });
-        assert_eq!(integer(&fw, "return total()"), 103);
+        assert_eq!(integer(&fw, "return total()"), 103, "{kind}");
     });
 }

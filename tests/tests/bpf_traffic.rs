@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Real traffic through states that eBPF programs call, on XDP and TC.
 
-use lunatik::State;
+use lunatik::{State, Value};
 use lunatik_tests::{
-    Amounts, Family, Netns, Network, SOON, bpf::kfuncs, hooks_worked, integer, lua,
+    Amounts, Family, Netns, Network, SOON,
+    bpf::{COUNT, MORE, Pins, kfuncs},
+    hooks_worked, integer, lua, string,
 };
 
 /// Looks at each packet, and drops what is for port 9999.
@@ -150,4 +152,137 @@ fn datagrams_that_xdp_wrote_to_arrive() {
             .success();
         state.close().expect("closes");
     }
+}
+
+/// Tags that are among a packet's bytes, as they come from a network.
+#[test]
+fn vlans_under_xdp() {
+    if !kfuncs() {
+        return;
+    }
+    let network = Network::direct();
+    network.client.with_tags_inside();
+    for (host, address) in [(&network.client, "1"), (&network.server, "2")] {
+        let netns = &host.netns;
+        for line in [
+            "link add link eth0 name tagged type vlan id 5",
+            &format!("addr add 10.55.0.{address}/24 dev tagged"),
+            "link set tagged up",
+        ] {
+            netns.ip(line).success();
+        }
+    }
+    let netns = &network.server.netns;
+    for mode in ["native", "generic"] {
+        let state = netns.filter("vlan");
+        lua(
+            &state,
+            "local packet = require 'packet'
+             seen = 0
+             require 'xdp'.register(function(pkt)
+               local off, protocol = pkt:transport_offset()
+               local frame = packet.eth(pkt)
+               if frame.vlan ~= 5 or protocol ~= 1 or pkt:u8(off) ~= 8 then return end
+               local ip = pkt:network_offset()
+               seen, ethertype, type, length = seen + 1, pkt:protocol(), frame.type, off - ip
+               at, ttl = ip, pkt:u8(ip + 8)
+               pkt:setu8(ip + 8, 7)     -- time to live, with the checksum
+             end)",
+        );
+        netns
+            .ctl(&["xdp", "attach", "vlan", "--dev", "eth0", "--mode", mode])
+            .success();
+        let to = "10.55.0.2".parse().expect("an address");
+        assert_eq!(network.client.ping(to, 5, 56, SOON), 5, "{mode}");
+        assert!(integer(&state, "return seen") >= 5, "{mode}");
+        for (what, expected) in [
+            ("ethertype", 0x800),
+            ("type", 0x800),
+            ("length", 20),
+            ("at", 18),
+            ("ttl", 64),
+        ] {
+            let found = integer(&state, &format!("return {what}"));
+            assert_eq!(found, expected, "{mode}: {what}");
+        }
+        netns.ctl(&["xdp", "detach", "--dev", "eth0"]).success();
+        state.close().expect("closes");
+    }
+}
+
+/// What does not fit a page, with a program that says that it can take that.
+#[test]
+fn packets_in_several_buffers() {
+    const LENGTH: usize = 8000;
+    if !kfuncs() {
+        return;
+    }
+    let network = Network::direct();
+    network.client.without_offload();
+    let netns = &network.server.netns;
+    for host in [&network.client, &network.server] {
+        host.netns.ip("link set eth0 mtu 9000").success();
+    }
+    let pins = Pins::new();
+    pins.load(COUNT);
+    pins.load(MORE);
+    let state = netns.filter("jumbo");
+    pins.set("asked", state.snapshot().expect("a description").id);
+    lua(
+        &state,
+        &format!(
+            "local count = require 'bpf'.prog '{}'
+             errors, seen = {{}}, 0
+             require 'xdp'.register(function(pkt)
+               local off, protocol = pkt:transport_offset()
+               if protocol ~= 17 or pkt:u16(off + 2) ~= 4000 then return end
+               local p = off + 8
+               seen, length, data = seen + 1, #pkt - p, pkt:string(p)
+               for i, f in ipairs{{
+                 function() pkt:trim(1000) end,
+                 function() pkt:append('x') end,
+                 function() count(pkt, 1, 1) end,
+                 function() pkt:u8(#pkt) end,
+                 function() pkt:setu16(#pkt - 2, 0x4142) end,
+                 function() pkt:setstring(p, ('z'):rep(#pkt - p)) end,
+               }} do
+                 local _, why = pcall(f)
+                 errors[i] = why
+               end
+               pkt:setstring(p + 1, ('y'):rep(2999))
+             end)",
+            pins.path("count")
+        ),
+    );
+    pins.attach_xdp("jumbo", netns, "eth0");
+    let sent: Vec<u8> = (0..=250).cycle().take(LENGTH).collect();
+    let mut expected = sent.clone();
+    expected[1..3000].fill(b'y');
+    for (n, family) in (1..).zip(Family::ALL) {
+        let receiver = network.server.udp(family, 4000);
+        receiver.set_read_timeout(Some(SOON)).expect("a timeout");
+        let sender = network.client.udp(family, 0);
+        let to = network.server.port(family, 4000);
+        sender.send_to(&sent, to).expect("sends");
+        let mut buffer = vec![0; 2 * LENGTH];
+        let length = receiver.recv(&mut buffer).expect("it arrives");
+        assert!(buffer[..length] == expected, "{family:?}");
+        assert_eq!(integer(&state, "return seen"), n);
+        assert_eq!(integer(&state, "return length"), 8000);
+        let data = lua(&state, "return data");
+        assert!(data == [Value::from(sent.clone())], "{family:?}");
+        for (i, said) in [
+            (1, "several buffers"),
+            (2, "several buffers"),
+            (3, "several buffers"),
+            (4, "length"),
+            (5, "beyond the packet's first"),
+            (6, "beyond the packet's first"),
+        ] {
+            let why = string(&state, &format!("return errors[{i}]"));
+            assert!(why.contains(said), "{i}: {why}");
+        }
+    }
+    let hooks = state.description().expect("a description").hooks;
+    assert!(hooks.iter().all(|hook| hook.errors == 0), "{hooks:?}");
 }
