@@ -53,7 +53,6 @@ static void send(struct lunatik_replica *replica, struct sk_buff *skb, void *hea
 			lost(state, group);
 		return;
 	}
-	lunatik_outbox_flush(replica);
 	genlmsg_multicast_netns(&lunatik_family, state->lnet->net, skb, 0, group,
 				lunatik_gfp(&replica->deadline.guard));
 }
@@ -82,7 +81,7 @@ void lunatik_event_closed(struct lunatik_state *state)
 
 	if (!READ_ONCE(state->nsubscribers) && !anyone_listens(state, LUNATIK_GROUP_EVENTS))
 		return;
-	lunatik_outbox_flush_all(state);
+	lunatik_outbox_flush(state);
 	skb = begin(state, LUNATIK_CMD_STATE_CLOSED_NTF, 0, LUNATIK_GFP_KERNEL, &head);
 	if (!skb) {
 		lost(state, LUNATIK_GROUP_EVENTS);

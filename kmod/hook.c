@@ -107,21 +107,15 @@ void lunatik_hooks_drop_device(struct lunatik_net *lnet, const struct net_device
 	mutex_unlock(&lnet->device_lock);
 }
 
-/* What it took since its time was charged last (ticks), less than a step of each slot. */
+/* What it took, on this CPU if it knows, since that was charged (ticks). BH disabled. */
 static u64 uncharged(const struct lunatik_hook *hook)
 {
-	unsigned int i;
-	u64 sum = 0;
+	unsigned int index = hook->state->nreplicas > 1 ? smp_processor_id() : 0;
+	const struct lunatik_slot *slot = &hook->slots[index];
+	u64 took = READ_ONCE(slot->run_time) + lunatik_share_step - READ_ONCE(slot->charge_at);
 
-	for (i = 0; i < hook->state->nreplicas; i++) {
-		const struct lunatik_slot *slot = &hook->slots[i];
-		u64 took = READ_ONCE(slot->run_time) + lunatik_share_step -
-			   READ_ONCE(slot->charge_at);
-
-		/* It may be charged at this moment. */
-		sum += min(took, lunatik_share_step);
-	}
-	return sum;
+	/* It may be charged at this moment. */
+	return min(took, lunatik_share_step);
 }
 
 /* Out of what the state has; the kernel does not know it any more. */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/workqueue.h>
 #include <net/netns/generic.h>
 
 #include "lua/image.h"
@@ -7,7 +8,6 @@
 #include "session.h"
 #include "share.h"
 #include "state.h"
-#include "timer.h"
 
 static unsigned int lunatik_net_id;
 
@@ -27,6 +27,26 @@ bool lunatik_netns_charge(struct lunatik_net *lnet, u32 bytes)
 void lunatik_netns_uncharge(struct lunatik_net *lnet, u32 bytes)
 {
 	atomic64_sub(bytes, &lnet->charged);
+}
+
+int lunatik_netns_make_worker(struct workqueue_struct **worker)
+{
+	struct workqueue_struct *new;
+
+	if (READ_ONCE(*worker))
+		return 0;
+	new = alloc_ordered_workqueue("lunatik", 0);
+	if (!new)
+		return -ENOMEM;
+	if (cmpxchg(worker, NULL, new))
+		destroy_workqueue(new);
+	return 0;
+}
+
+static void end_worker(struct workqueue_struct *worker)
+{
+	if (worker)
+		destroy_workqueue(worker);
 }
 
 static int __net_init netns_init(struct net *net)
@@ -58,7 +78,8 @@ static void __net_exit netns_exit(struct net *net)
 	lunatik_session_drop_all(lnet);
 	lunatik_state_close_all(lnet);
 	xa_destroy(&lnet->states);
-	lunatik_timers_netns_exit(lnet);
+	end_worker(lnet->timers);
+	end_worker(lnet->messages);
 	lunatik_image_free(lnet->image);
 	free_percpu(lnet->shares);
 }

@@ -22,6 +22,7 @@ struct lunatik_net {
 	struct lunatik_image *image;	/* of a fresh state; set once, by the first */
 	struct lunatik_shares __percpu *shares;	/* what it had of each CPU */
 	struct workqueue_struct *timers;	/* runs process states'; made by the first */
+	struct workqueue_struct *messages;	/* sends softirq states'; made by the first */
 	struct xarray states;	/* by id; changed under lock, read under RCU */
 	u32 next_id;		/* lock */
 	u32 nstates;		/* lock to change */
@@ -32,7 +33,7 @@ struct lunatik_net {
 	 */
 	struct mutex device_lock;
 	struct list_head device_hooks;	/* device_lock */
-	atomic64_t charged;	/* bytes of all states and of replies that wait for their readers */
+	atomic64_t charged;	/* bytes of all states, and of replies and messages that wait */
 	DECLARE_HASHTABLE(sessions, LUNATIK_SESSION_BITS);	/* lock */
 };
 
@@ -41,6 +42,12 @@ struct lunatik_net *lunatik_net(const struct net *net);
 /* Counts bytes against the namespace's quota; false when it has no room for them. Any context. */
 bool lunatik_netns_charge(struct lunatik_net *lnet, u32 bytes);
 void lunatik_netns_uncharge(struct lunatik_net *lnet, u32 bytes);
+
+/*
+ * Makes one of the namespace's workers, unless it is there: one thread, and so one CPU's
+ * time at most, for all of its states. It goes with the namespace. May sleep. -ENOMEM.
+ */
+int lunatik_netns_make_worker(struct workqueue_struct **worker);
 
 int lunatik_netns_init(void);
 void lunatik_netns_uninit(void);

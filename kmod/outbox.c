@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/build_bug.h>
+#include <linux/ktime.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 
 #include "clock.h"
@@ -13,6 +15,9 @@
 
 /* How long others wait at the most for who sends (microseconds), but for one message. */
 #define TURN	1000
+
+/* And how long a state that closes lets its last words out. */
+#define FLUSH	10000
 
 /* In the control buffer of a message that waits. */
 struct parcel {
@@ -30,22 +35,23 @@ static struct parcel *parcel_of(struct sk_buff *skb)
 
 bool lunatik_outbox_needed(const struct lunatik_replica *replica)
 {
-	return replica->deadline.guard.atomic && replica->run == &replica->callback;
+	return atomic_read(&replica->state->outbox.waiting) ||
+	       (replica->deadline.guard.atomic && replica->run == &replica->callback);
 }
 
-/* The message's if there is room for it. */
+/* False if there is no room for it. */
 static bool put_in(struct lunatik_outbox *outbox, struct sk_buff *skb)
 {
 	u32 bytes = parcel_of(skb)->bytes;
 	bool room;
 
-	spin_lock(&outbox->queue.lock);
+	spin_lock_bh(&outbox->queue.lock);
 	room = bytes <= LUNATIK_OUTBOX_BYTES - outbox->bytes;
 	if (room) {
 		outbox->bytes += bytes;
 		__skb_queue_tail(&outbox->queue, skb);
 	}
-	spin_unlock(&outbox->queue.lock);
+	spin_unlock_bh(&outbox->queue.lock);
 	return room;
 }
 
@@ -53,11 +59,11 @@ static struct sk_buff *take_out(struct lunatik_outbox *outbox)
 {
 	struct sk_buff *skb;
 
-	spin_lock(&outbox->queue.lock);
+	spin_lock_bh(&outbox->queue.lock);
 	skb = __skb_dequeue(&outbox->queue);
 	if (skb)
 		outbox->bytes -= parcel_of(skb)->bytes;
-	spin_unlock(&outbox->queue.lock);
+	spin_unlock_bh(&outbox->queue.lock);
 	return skb;
 }
 
@@ -83,10 +89,12 @@ bool lunatik_outbox_add(struct lunatik_state *state, struct sk_buff *skb, int gr
 	parcel->bytes = skb->truesize;
 	parcel->sequence = sequence ? (u8 *)nla_data(sequence) - skb->data : 0;
 	if (lunatik_netns_charge(state->lnet, parcel->bytes)) {
+		atomic_inc(&state->outbox.waiting);
 		if (put_in(&state->outbox, skb)) {
-			tasklet_schedule(&state->outbox.tasklet);
+			queue_work(state->lnet->messages, &state->outbox.work);
 			return true;
 		}
+		atomic_dec(&state->outbox.waiting);
 		lunatik_netns_uncharge(state->lnet, parcel->bytes);
 	}
 	if (sequence)
@@ -109,77 +117,67 @@ static void send(struct lunatik_state *state, struct sk_buff *skb)
 }
 
 /*
- * Sends so many, or as long as that (ticks); how many it were. Where a message makes a
- * packet no script is called for it, which would say more, and so for ever. Under
- * subscribers_lock.
+ * Sends what waits, or as much of it as takes a turn. Where a message makes a packet on
+ * its way, no script is called for that, which would say more, and so for ever.
  */
-static unsigned int send_some(struct lunatik_state *state, unsigned int most, u64 ticks)
+static void send_turn(struct lunatik_state *state)
 {
-	u64 begin = lunatik_clock();
-	unsigned int sent = 0;
+	u64 ticks = lunatik_clock_of_us(TURN), begin;
 	struct sk_buff *skb;
 
+	spin_lock_bh(&state->subscribers_lock);
 	lunatik_share_hold_hooks();
-	while (sent < most && lunatik_clock() - begin < ticks &&
-	       (skb = take_out(&state->outbox))) {
+	begin = lunatik_clock();
+	while (lunatik_clock() - begin < ticks && (skb = take_out(&state->outbox))) {
 		send(state, skb);
-		sent++;
+		atomic_dec(&state->outbox.waiting);
 	}
 	lunatik_share_let_hooks();
-	return sent;
+	spin_unlock_bh(&state->subscribers_lock);
+	cond_resched();
 }
 
-static void send_turn(struct tasklet_struct *tasklet)
+static void send_all(struct work_struct *work)
 {
-	struct lunatik_state *state = container_of(tasklet, struct lunatik_state, outbox.tasklet);
-	u64 begin = lunatik_clock();
+	struct lunatik_state *state = container_of(work, struct lunatik_state, outbox.work);
+	struct lunatik_outbox *outbox = &state->outbox;
 
-	spin_lock(&state->subscribers_lock);
-	send_some(state, UINT_MAX, lunatik_clock_of_us(TURN));
-	spin_unlock(&state->subscribers_lock);
-	lunatik_share_charge_hooks(state->lnet, lunatik_clock() - begin);
-	if (!skb_queue_empty_lockless(&state->outbox.queue))
-		tasklet_schedule(tasklet);
+	while (!skb_queue_empty_lockless(&outbox->queue) && !READ_ONCE(outbox->stopped))
+		send_turn(state);
 }
 
-void lunatik_outbox_flush_all(struct lunatik_state *state)
+void lunatik_outbox_flush(struct lunatik_state *state)
 {
-	unsigned int left = skb_queue_len_lockless(&state->outbox.queue), sent;
+	u64 end = ktime_get_ns() + FLUSH * NSEC_PER_USEC;
 
-	while (left) {
-		spin_lock_bh(&state->subscribers_lock);
-		sent = send_some(state, left, lunatik_clock_of_us(TURN));
-		spin_unlock_bh(&state->subscribers_lock);
-		if (!sent)
-			break;
-		left -= sent;
-	}
-}
-
-void lunatik_outbox_flush(struct lunatik_replica *replica)
-{
-	const struct lunatik_deadline *deadline = &replica->deadline;
-	struct lunatik_state *state = replica->state;
-	unsigned int left = skb_queue_len_lockless(&state->outbox.queue);
-
-	if (likely(!left))
-		return;
-	if (!deadline->guard.atomic) {
-		lunatik_outbox_flush_all(state);
-	} else if (lunatik_session_lock(replica)) {
-		send_some(state, left, lunatik_deadline_left(deadline, lunatik_clock()));
-		lunatik_session_unlock(replica);
-	}
+	/* One that is being sent has been when its turn is over. */
+	while (atomic_read(&state->outbox.waiting) && ktime_get_ns() < end)
+		send_turn(state);
 }
 
 void lunatik_outbox_init(struct lunatik_state *state)
 {
 	skb_queue_head_init(&state->outbox.queue);
-	tasklet_setup(&state->outbox.tasklet, send_turn);
+	INIT_WORK(&state->outbox.work, send_all);
+}
+
+static void drop(struct lunatik_state *state, struct sk_buff *skb)
+{
+	const struct parcel *parcel = parcel_of(skb);
+
+	if (parcel->group != LUNATIK_OUTBOX_SUBSCRIBERS)
+		genl_set_err(&lunatik_family, state->lnet->net, 0, parcel->group, -ENOBUFS);
+	lunatik_netns_uncharge(state->lnet, parcel->bytes);
+	kfree_skb(skb);
 }
 
 void lunatik_outbox_stop(struct lunatik_state *state)
 {
-	/* It comes again until nothing is left. */
-	tasklet_kill(&state->outbox.tasklet);
+	struct sk_buff *skb;
+
+	WRITE_ONCE(state->outbox.stopped, true);
+	cancel_work_sync(&state->outbox.work);
+	lunatik_outbox_flush(state);
+	while ((skb = take_out(&state->outbox)))
+		drop(state, skb);
 }

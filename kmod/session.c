@@ -310,7 +310,11 @@ static void count(struct lunatik_replica *replica)
 		atomic64_inc(&replica->state->sent);
 }
 
-bool lunatik_session_lock(struct lunatik_replica *replica)
+/*
+ * What is sent under it may wait for locks of packets that wait for the replica. So a
+ * run that may not sleep waits no longer than it may take.
+ */
+static bool lock_subscribers(struct lunatik_replica *replica)
 {
 	const struct lunatik_deadline *deadline = &replica->deadline;
 	struct lunatik_state *state = replica->state;
@@ -325,11 +329,6 @@ bool lunatik_session_lock(struct lunatik_replica *replica)
 		cpu_relax();
 	}
 	return true;
-}
-
-void lunatik_session_unlock(struct lunatik_replica *replica)
-{
-	spin_unlock_bh(&replica->state->subscribers_lock);
 }
 
 int lunatik_session_deliver(struct lunatik_state *state, struct sk_buff *skb, void *sequence,
@@ -380,15 +379,14 @@ int lunatik_session_publish(struct lunatik_replica *replica, const char *data, s
 			return 0;
 		return delivered;
 	}
-	lunatik_outbox_flush(replica);
-	if (!lunatik_session_lock(replica)) {
+	if (!lock_subscribers(replica)) {
 		kfree_skb(skb);
 		count(replica);
 		return 0;
 	}
 	delivered = lunatik_session_deliver(state, skb, nla_data(sequence),
 					    lunatik_outbox_take_lost(state));
-	lunatik_session_unlock(replica);
+	spin_unlock_bh(&state->subscribers_lock);
 	return delivered;
 }
 

@@ -51,23 +51,15 @@ void lunatik_session_drop_all(struct lunatik_net *lnet);
 /*
  * Sends data to every subscriber of the replica's state, from its script. Never sleeps
  * for a subscriber: one whose socket is full loses the message and is told so by its
- * socket. Nobody gets it if others of the state's replicas are sending until the run's
- * time is over. How many got it, or, when a callback sends it and it has to wait (see
- * outbox.h), how many there are; or -ENOMEM.
+ * socket. Nobody gets it if others are sending to them until the run's time is over.
+ * How many got it, or, when it has to wait (see outbox.h), how many there are; or -ENOMEM.
  */
 int lunatik_session_publish(struct lunatik_replica *replica, const char *data, size_t len);
 
 /*
- * Of those who send to a state's subscribers one at a time does. What it sends may wait
- * for locks of packets that wait for the replica. So a run that may not sleep waits no
- * longer than it may take: false when it has to do without.
- */
-bool lunatik_session_lock(struct lunatik_replica *replica);
-void lunatik_session_unlock(struct lunatik_replica *replica);
-
-/*
  * Numbers a whole message, where sequence points to, and sends it to every subscriber.
- * lost: how many were before it. How many got it. Under that lock; takes the message.
+ * lost: how many were before it. How many got it. Under subscribers_lock; takes the
+ * message.
  */
 int lunatik_session_deliver(struct lunatik_state *state, struct sk_buff *skb, void *sequence,
 			    u64 lost);

@@ -129,7 +129,9 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	lunatik_log_init(&state->log);
 	lunatik_hooks_init(&state->hooks);
 	lunatik_timers_init_state(state);
-	err = make_replicas(state);
+	err = context == LUNATIK_CONTEXT_SOFTIRQ ? lunatik_netns_make_worker(&lnet->messages) : 0;
+	if (!err)
+		err = make_replicas(state);
 	if (err) {
 		kvfree(state);
 		return ERR_PTR(err);

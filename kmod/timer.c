@@ -268,30 +268,19 @@ void lunatik_timers_stop(struct lunatik_state *state)
 	cancel_work_sync(&state->fire);
 }
 
-/* One worker for all: the timers of a namespace have one CPU's time at most. */
 static bool make_worker(lua_State *L, struct lunatik_net *lnet)
 {
-	struct workqueue_struct *worker;
 	struct lunatik_pause pause;
+	int err;
 
 	if (READ_ONCE(lnet->timers))
 		return true;
 	/* A process state's run may sleep. */
 	if (!lunatik_run_pause(L, &pause))
 		return false;
-	worker = alloc_ordered_workqueue("lunatik", 0);
+	err = lunatik_netns_make_worker(&lnet->timers);
 	lunatik_run_resume(lunatik_replica_of(L), &pause);
-	if (!worker)
-		return false;
-	if (cmpxchg(&lnet->timers, NULL, worker))
-		destroy_workqueue(worker);
-	return true;
-}
-
-void lunatik_timers_netns_exit(struct lunatik_net *lnet)
-{
-	if (lnet->timers)
-		destroy_workqueue(lnet->timers);
+	return !err;
 }
 
 static int timer_cancel(lua_State *L)

@@ -32,7 +32,6 @@ void lunatik_timers_catch_up(struct lunatik_replica *replica);
 
 /* Of a process state's: does what they ask for, in a worker of its namespace. */
 void lunatik_timers_init_state(struct lunatik_state *state);
-void lunatik_timers_netns_exit(struct lunatik_net *lnet);
 
 /*
  * Pops the function on top of the stack and pushes a handle of a timer that calls it

@@ -28,6 +28,10 @@ typedef u64 __u64;
 typedef unsigned int gfp_t;
 
 typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
 	s64 counter;
 } atomic64_t;
 
