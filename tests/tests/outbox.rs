@@ -159,7 +159,7 @@ fn one_callback_sends_no_more_than_may_wait() {
     }
     tell!("{most} at once, {refused} did not fit");
     assert!(
-        most >= 60 && most <= EACH && refused > 0,
+        (60..=EACH).contains(&most) && refused > 0,
         "{most} {refused}"
     );
 }
