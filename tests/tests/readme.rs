@@ -219,6 +219,8 @@ fn limits_are_those_that_it_names() {
         limits::HOOKS.to_string(),
         limits::TIMERS.to_string(),
         info.max_states.to_string(),
+        // outbox::one_callback_sends_no_more_than_may_wait
+        "4 MiB".to_owned(),
         format!("{} MiB", info.max_total_alloc >> 20),
         lunatik_sys::LUNATIK_SUBSCRIBERS_MAX.to_string(),
     ];
