@@ -23,6 +23,7 @@ struct lunatik_net {
 	struct lunatik_shares __percpu *shares;	/* what it had of each CPU */
 	struct workqueue_struct *timers;	/* runs process states'; made by the first */
 	struct workqueue_struct *messages;	/* sends softirq states'; made by the first */
+	u64 flushes_paid_off;	/* when those of states that close will be (ns, CLOCK_MONOTONIC) */
 	struct xarray states;	/* by id; changed under lock, read under RCU */
 	u32 next_id;		/* lock */
 	u32 nstates;		/* lock to change */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/bitops.h>
 #include <linux/build_bug.h>
 #include <linux/ktime.h>
+#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 
@@ -16,8 +18,13 @@
 /* How long others wait at the most for who sends (microseconds), but for one message. */
 #define TURN	1000
 
-/* And how long a state that closes lets its last words out. */
-#define FLUSH	10000
+/*
+ * And how long a state that closes lets its last words out. Those of one namespace have a
+ * tenth of the time for it, after a burst of a tenth of a second.
+ */
+#define FLUSH		10000
+#define FLUSH_PRICE	10
+#define FLUSH_DEBT	1000000
 
 /* In the control buffer of a message that waits. */
 struct parcel {
@@ -118,7 +125,8 @@ static void send(struct lunatik_state *state, struct sk_buff *skb)
 
 /*
  * Sends what waits, or as much of it as takes a turn. Where a message makes a packet on
- * its way, no script is called for that, which would say more, and so for ever.
+ * its way, no script of the namespace is called for that, which would say more, and so
+ * for ever.
  */
 static void send_turn(struct lunatik_state *state)
 {
@@ -126,7 +134,7 @@ static void send_turn(struct lunatik_state *state)
 	struct sk_buff *skb;
 
 	spin_lock_bh(&state->subscribers_lock);
-	lunatik_share_hold_hooks();
+	lunatik_share_hold_hooks(state->lnet);
 	begin = lunatik_clock();
 	while (lunatik_clock() - begin < ticks && (skb = take_out(&state->outbox))) {
 		send(state, skb);
@@ -142,17 +150,27 @@ static void send_all(struct work_struct *work)
 	struct lunatik_state *state = container_of(work, struct lunatik_state, outbox.work);
 	struct lunatik_outbox *outbox = &state->outbox;
 
-	while (!skb_queue_empty_lockless(&outbox->queue) && !READ_ONCE(outbox->stopped))
-		send_turn(state);
+	send_turn(state);
+	/* After the other states of the namespace. */
+	if (!skb_queue_empty_lockless(&outbox->queue) && !READ_ONCE(outbox->stopped))
+		queue_work(state->lnet->messages, work);
 }
 
 void lunatik_outbox_flush(struct lunatik_state *state)
 {
-	u64 end = ktime_get_ns() + FLUSH * NSEC_PER_USEC;
+	struct lunatik_net *lnet = state->lnet;
+	u64 begin = ktime_get_ns(), took;
+	u64 paid_off = max(READ_ONCE(lnet->flushes_paid_off), begin);
 
+	/* Where many states close, others may wait for all of them. */
+	if (!atomic_read(&state->outbox.waiting) || paid_off - begin > FLUSH_DEBT * NSEC_PER_USEC)
+		return;
 	/* One that is being sent has been when its turn is over. */
-	while (atomic_read(&state->outbox.waiting) && ktime_get_ns() < end)
+	do {
 		send_turn(state);
+		took = min_t(u64, ktime_get_ns() - begin, FLUSH * NSEC_PER_USEC);
+	} while (atomic_read(&state->outbox.waiting) && took < FLUSH * NSEC_PER_USEC);
+	WRITE_ONCE(lnet->flushes_paid_off, paid_off + took * FLUSH_PRICE);
 }
 
 void lunatik_outbox_init(struct lunatik_state *state)
@@ -161,23 +179,29 @@ void lunatik_outbox_init(struct lunatik_state *state)
 	INIT_WORK(&state->outbox.work, send_all);
 }
 
-static void drop(struct lunatik_state *state, struct sk_buff *skb)
+static void drop_all(struct lunatik_state *state)
 {
-	const struct parcel *parcel = parcel_of(skb);
+	unsigned long groups = 0;
+	unsigned int group;
+	struct sk_buff *skb;
 
-	if (parcel->group != LUNATIK_OUTBOX_SUBSCRIBERS)
-		genl_set_err(&lunatik_family, state->lnet->net, 0, parcel->group, -ENOBUFS);
-	lunatik_netns_uncharge(state->lnet, parcel->bytes);
-	kfree_skb(skb);
+	while ((skb = take_out(&state->outbox))) {
+		const struct parcel *parcel = parcel_of(skb);
+
+		if (parcel->group != LUNATIK_OUTBOX_SUBSCRIBERS)
+			__set_bit(parcel->group, &groups);
+		lunatik_netns_uncharge(state->lnet, parcel->bytes);
+		kfree_skb(skb);
+		cond_resched();
+	}
+	for_each_set_bit(group, &groups, BITS_PER_LONG)
+		genl_set_err(&lunatik_family, state->lnet->net, 0, group, -ENOBUFS);
 }
 
 void lunatik_outbox_stop(struct lunatik_state *state)
 {
-	struct sk_buff *skb;
-
 	WRITE_ONCE(state->outbox.stopped, true);
 	cancel_work_sync(&state->outbox.work);
 	lunatik_outbox_flush(state);
-	while ((skb = take_out(&state->outbox)))
-		drop(state, skb);
+	drop_all(state);
 }

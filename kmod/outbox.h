@@ -59,7 +59,10 @@ void lunatik_outbox_lost(struct lunatik_state *state);
 /* How many were since it was asked, or one came in. */
 u64 lunatik_outbox_take_lost(struct lunatik_state *state);
 
-/* Sends what waits, for 10 ms and one message at the most. May sleep. */
+/*
+ * Sends what waits, for 10 ms and one message at the most, and less where many states of
+ * the namespace close. May sleep.
+ */
 void lunatik_outbox_flush(struct lunatik_state *state);
 
 #endif

@@ -28,7 +28,7 @@
 
 u64 lunatik_share_step;
 DEFINE_PER_CPU(u64, lunatik_share_rests);
-static DEFINE_PER_CPU(bool, hooks_held);
+static DEFINE_PER_CPU(const struct lunatik_net *, held);
 
 /*
  * Half of the CPU, that of all namespaces' timers together: they come by themselves, and
@@ -72,23 +72,23 @@ void lunatik_share_charge_hooks(struct lunatik_net *lnet, u64 ticks)
 		this_cpu_write(lunatik_share_rests, now + rest);
 }
 
-void lunatik_share_hold_hooks(void)
+void lunatik_share_hold_hooks(const struct lunatik_net *lnet)
 {
-	this_cpu_write(hooks_held, true);
+	this_cpu_write(held, lnet);
 	if (!this_cpu_read(lunatik_share_rests))
 		this_cpu_write(lunatik_share_rests, lunatik_clock() | 1);
 }
 
 void lunatik_share_let_hooks(void)
 {
-	this_cpu_write(hooks_held, false);
+	this_cpu_write(held, NULL);
 }
 
 bool lunatik_share_hooks_rest(struct lunatik_net *lnet)
 {
 	u64 now = lunatik_clock();
 
-	if (this_cpu_read(hooks_held))
+	if (this_cpu_read(held) == lnet)
 		return true;
 	if (!left_until(this_cpu_read(lunatik_share_rests), now))
 		this_cpu_write(lunatik_share_rests, 0);

@@ -32,7 +32,7 @@ struct lunatik_shares {
 /* The time of hooks is charged in steps of so much (ticks). */
 extern u64 lunatik_share_step;
 
-/* Until when hooks of some namespace may have to rest, or whether all have to; else 0. */
+/* Until when hooks of some namespace may have to rest, or whether one's have to; else 0. */
 DECLARE_PER_CPU(u64, lunatik_share_rests);
 
 /* Each charges the namespace for that much of this CPU's time up to now (ticks). */
@@ -43,8 +43,8 @@ void lunatik_share_charge_timers(struct lunatik_net *lnet, u64 ticks);
 /* Whether the namespace's hooks have to rest. For lunatik_share_used_up(). */
 bool lunatik_share_hooks_rest(struct lunatik_net *lnet);
 
-/* On this CPU all hooks rest from one until the other; not nested. */
-void lunatik_share_hold_hooks(void);
+/* On this CPU the namespace's hooks rest from one until the other; not nested. */
+void lunatik_share_hold_hooks(const struct lunatik_net *lnet);
 void lunatik_share_let_hooks(void);
 
 /* The same, asked for each packet. */
