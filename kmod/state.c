@@ -18,9 +18,6 @@
 #include "session.h"
 #include "state.h"
 
-/* For states with one replica, to which kmalloc() would give half as much again. */
-static struct kmem_cache *cache;
-
 /* States of all namespaces by namespace and name, so that a namespace costs nothing. */
 static struct rhashtable names;
 
@@ -104,29 +101,6 @@ static int make_replicas(struct lunatik_state *state)
 	return 0;
 }
 
-static struct lunatik_state *alloc_state(unsigned int nreplicas)
-{
-	struct lunatik_state *state;
-
-	if (nreplicas == 1)
-		state = kmem_cache_zalloc(cache, GFP_KERNEL_ACCOUNT);
-	else
-		state = kvzalloc(struct_size(state, replicas, nreplicas), GFP_KERNEL_ACCOUNT);
-	if (state)
-		state->nreplicas = nreplicas;
-	return state;
-}
-
-static void free_state(struct rcu_head *rcu)
-{
-	struct lunatik_state *state = container_of(rcu, struct lunatik_state, rcu);
-
-	if (state->nreplicas == 1)
-		kmem_cache_free(cache, state);
-	else
-		kvfree(state);
-}
-
 struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *name, u32 max_alloc,
 					u32 flags, u32 context, u32 timeout)
 {
@@ -134,7 +108,7 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	unsigned int nreplicas = flags & LUNATIK_F_PERCPU ? nr_cpu_ids : 1;
 	int err;
 
-	state = alloc_state(nreplicas);
+	state = kvzalloc(struct_size(state, replicas, nreplicas), GFP_KERNEL_ACCOUNT);
 	if (!state)
 		return ERR_PTR(-ENOMEM);
 	state->lnet = lnet;
@@ -144,6 +118,7 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	state->timeout = timeout;
 	state->timeout_ticks = lunatik_clock_of_us(timeout);
 	state->created = ktime_get_real_ns();
+	state->nreplicas = nreplicas;
 	strscpy(state->name, name, sizeof(state->name));
 	refcount_set(&state->users, 1);
 	init_waitqueue_head(&state->waiters);
@@ -158,7 +133,7 @@ struct lunatik_state *lunatik_state_new(struct lunatik_net *lnet, const char *na
 	if (!err)
 		err = make_replicas(state);
 	if (err) {
-		free_state(&state->rcu);
+		kvfree(state);
 		return ERR_PTR(err);
 	}
 	return state;
@@ -186,7 +161,7 @@ static void state_free(struct lunatik_state *state)
 	lunatik_timers_stop(state);
 	lunatik_outbox_stop(state);
 	free_replicas(state, state->nreplicas);
-	call_rcu(&state->rcu, free_state);
+	kvfree_rcu(state, rcu);
 }
 
 int lunatik_state_link(struct lunatik_state *state)
@@ -391,22 +366,10 @@ void lunatik_state_stop_all(void)
 
 int __init lunatik_state_init(void)
 {
-	const struct lunatik_state *state = NULL;
-	int err;
-
-	cache = kmem_cache_create("lunatik_state", struct_size(state, replicas, 1),
-				  __alignof__(*state), 0, NULL);
-	if (!cache)
-		return -ENOMEM;
-	err = rhashtable_init(&names, &names_params);
-	if (err)
-		kmem_cache_destroy(cache);
-	return err;
+	return rhashtable_init(&names, &names_params);
 }
 
 void lunatik_state_uninit(void)
 {
 	rhashtable_destroy(&names);
-	rcu_barrier();
-	kmem_cache_destroy(cache);
 }
